@@ -1,0 +1,40 @@
+# `make demo` and `make test` are all that a fresh machine needs: each sets up .venv first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+.PHONY: setup demo test check fuzz bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "hearth needs Python 3.11: set PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[testnet,dev]'
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/hearth testnet demo
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m "not slow and not e2e"
+
+test: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+fuzz: setup
+	$(BIN)/hearth fuzz --seeds 20000
+	$(BIN)/hearth fuzz --mutants
+
+bench: setup
+	$(BIN)/hearth bench consensus --json
+	$(BIN)/hearth bench sim --json
+
+clean:
+	rm -rf .venv build out .hearth *.egg-info

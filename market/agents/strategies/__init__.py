@@ -1,0 +1,1 @@
+"""market.agents.strategies."""
