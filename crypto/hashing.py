@@ -1,0 +1,44 @@
+"""Domain-separated BLAKE2b-256 for our own structures, and Keccak-256 where Ethereum demands it."""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NewType
+
+import sha3
+
+Digest = NewType("Digest", bytes)
+"""A 32-byte hash."""
+
+DIGEST_BYTES = 32
+
+_TAG_BYTES_MAX = 255  # The tag's length travels as one byte.
+
+
+@lru_cache(maxsize=1024)
+def _state_after_tag(tag: bytes) -> blake2b:
+    if not 0 < len(tag) <= _TAG_BYTES_MAX:
+        raise ValueError(f"tag must be 1 to {_TAG_BYTES_MAX} bytes, got {len(tag)}")
+    return blake2b(bytes((len(tag),)) + tag, digest_size=DIGEST_BYTES)
+
+
+def tagged_hash(tag: bytes, *parts: bytes) -> Digest:
+    """Return BLAKE2b-256(len(tag) as u8 | tag | for each part: length as u64 big-endian | part).
+
+    Every use has its own tag ("hearth/state/leaf"), so that no bytes made for one purpose can
+    pass for another; the lengths keep (b"ab", b"c") apart from (b"a", b"bc").
+
+    Args:
+        tag: 1 to 255 bytes, a constant of the caller: it is cached.
+        parts: any number of byte strings.
+    """
+    state = _state_after_tag(tag).copy()
+    for part in parts:
+        state.update(len(part).to_bytes(8, "big"))
+        state.update(part)
+    return Digest(state.digest())
+
+
+def keccak256(data: bytes) -> bytes:
+    """Return the 32-byte Keccak-256 of `data` (padding 0x01, as Ethereum; not NIST's SHA3-256)."""
+    digest: bytes = sha3.keccak_256(data).digest()
+    return digest
