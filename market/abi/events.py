@@ -1,0 +1,289 @@
+"""Every event of the market's contracts: a frozen value whose fields stand in Solidity's order.
+
+`SIGNATURE` is the declaration with `indexed`; `crypto.abi_event` encodes by it and decodes into
+the constructor's arguments.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, final
+
+from market.abi.market_events import (
+    Attested,
+    CallMade,
+    CapSet,
+    Closed,
+    EnergyDebt,
+    Enrolled,
+    ExternalSettled,
+    Forfeited,
+    FundChanged,
+    OfferMade,
+    Paid,
+    ReserveLocked,
+    ReserveMissing,
+    ReserveReleased,
+    Settled,
+    TransactionAllowed,
+    TransactionConfirmed,
+    TransactionVoided,
+)
+
+
+class Event(Protocol):
+    """What all events have in common."""
+
+    SIGNATURE: ClassVar[str]
+
+
+# Tokens ------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """ERC-20: `source` is zero where tokens are minted, `to` is zero where they are burnt."""
+
+    SIGNATURE: ClassVar[str] = "Transfer(address indexed from,address indexed to,uint256 value)"
+    source: bytes
+    to: bytes
+    value: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """ERC-20: `spender` may move up to `value` of `owner`."""
+
+    SIGNATURE: ClassVar[str] = (
+        "Approval(address indexed owner,address indexed spender,uint256 value)"
+    )
+    owner: bytes
+    spender: bytes
+    value: int
+
+
+# Registry -----------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AgentRegistered:
+    """`agent` may send transactions, charged to `household`."""
+
+    SIGNATURE: ClassVar[str] = "AgentRegistered(address indexed household,address indexed agent)"
+    household: bytes
+    agent: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AgentRevoked:
+    """`agent` may not send any more."""
+
+    SIGNATURE: ClassVar[str] = "AgentRevoked(address indexed household,address indexed agent)"
+    household: bytes
+    agent: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class InfoPublished:
+    """An agent's key for sealed messages is on the chain."""
+
+    SIGNATURE: ClassVar[str] = "InfoPublished(address indexed agent,bytes32 boxKey)"
+    agent: bytes
+    box_key: bytes
+
+
+# Membership ---------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A proposal of `ProposalKind` about `account` is open."""
+
+    SIGNATURE: ClassVar[str] = "Proposed(uint64 indexed id,address account,uint8 kind)"
+    id: int
+    account: bytes
+    kind: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """One member's one vote."""
+
+    SIGNATURE: ClassVar[str] = "Voted(uint64 indexed id,address indexed member,bool yes)"
+    id: int
+    member: bytes
+    yes: bool
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ProposalDecided:
+    """The proposal left `OPEN`: `status` is a `ProposalStatus`."""
+
+    SIGNATURE: ClassVar[str] = "ProposalDecided(uint64 indexed id,uint8 status)"
+    id: int
+    status: int
+
+
+# Ramp ---------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DepositAttested:
+    """`member` saw `amount` arrive at the bank for `to`."""
+
+    SIGNATURE: ClassVar[str] = (
+        "DepositAttested(bytes32 indexed reference,address indexed member,address to,"
+        "uint256 amount)"
+    )
+    reference: bytes
+    member: bytes
+    to: bytes
+    amount: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DepositMinted:
+    """Enough equal votes: the money exists now."""
+
+    SIGNATURE: ClassVar[str] = (
+        "DepositMinted(bytes32 indexed reference,address indexed to,uint256 amount)"
+    )
+    reference: bytes
+    to: bytes
+    amount: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WithdrawalRequested:
+    """The money is burnt; the members owe a payout."""
+
+    SIGNATURE: ClassVar[str] = (
+        "WithdrawalRequested(uint64 indexed id,address indexed household,uint256 amount,"
+        "bytes32 payoutHash)"
+    )
+    id: int
+    household: bytes
+    amount: int
+    payout_hash: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PayoutConfirmed:
+    """`member` saw the payout leave the bank."""
+
+    SIGNATURE: ClassVar[str] = "PayoutConfirmed(uint64 indexed id,address indexed member)"
+    id: int
+    member: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WithdrawalPaid:
+    """Enough members saw the payout."""
+
+    SIGNATURE: ClassVar[str] = "WithdrawalPaid(uint64 indexed id)"
+    id: int
+
+
+# Meters -------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MeterCertified:
+    """`meter` may attest for `household` up to and including the window."""
+
+    SIGNATURE: ClassVar[str] = (
+        "MeterCertified(address indexed meter,address indexed household,uint64 validUntilWindow)"
+    )
+    meter: bytes
+    household: bytes
+    valid_until_window: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MeterRevoked:
+    """`meter` may not attest any more."""
+
+    SIGNATURE: ClassVar[str] = "MeterRevoked(address indexed meter,address indexed household)"
+    meter: bytes
+    household: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BatchAnchored:
+    """Hash of a household's data of one window."""
+
+    SIGNATURE: ClassVar[str] = (
+        "BatchAnchored(address indexed household,uint64 indexed window,bytes32 batchHash)"
+    )
+    household: bytes
+    window: int
+    batch_hash: bytes
+
+
+EVENTS: dict[str, tuple[type[Event], ...]] = {
+    "Membership": (
+        Proposed,
+        Voted,
+        ProposalDecided,
+    ),
+    "Registry": (
+        AgentRegistered,
+        AgentRevoked,
+        InfoPublished,
+    ),
+    "EnergyToken": (
+        Transfer,
+        Approval,
+    ),
+    "MoneyToken": (
+        Transfer,
+        Approval,
+    ),
+    "Ramp": (
+        DepositAttested,
+        DepositMinted,
+        WithdrawalRequested,
+        PayoutConfirmed,
+        WithdrawalPaid,
+    ),
+    "Meters": (
+        MeterCertified,
+        MeterRevoked,
+        BatchAnchored,
+    ),
+    "Market": (
+        Enrolled,
+        OfferMade,
+        CallMade,
+        TransactionAllowed,
+        TransactionConfirmed,
+        TransactionVoided,
+        Attested,
+        Closed,
+        Settled,
+        Paid,
+        Forfeited,
+        FundChanged,
+        ReserveLocked,
+        ReserveMissing,
+        ReserveReleased,
+        ExternalSettled,
+        CapSet,
+        EnergyDebt,
+    ),
+}
+"""Contract name to the events that it emits."""
