@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from crypto.errors import InvalidProof
 from crypto.hashing import DIGEST_BYTES, Digest, tagged_hash
 
-
 COUNT_LIMIT = 2**32
 """More items than any block can have; bounds the loop over a stranger's count."""
 

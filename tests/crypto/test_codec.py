@@ -171,7 +171,7 @@ def test_the_size_is_refused_first():
 
 
 def test_a_nest_of_lying_headers_costs_nothing():
-    """1,000 array headers that each announce a million items: 8 GB if they were believed."""
+    """1,000 array headers inside each other, each of which announces 900,000 items."""
     hostile = (b"\xdd" + (900_000).to_bytes(4, "big")) * 1000 + b"\xc0" * 1_000_000
     tracemalloc.start()
     try:
