@@ -1,0 +1,275 @@
+"""What a native contract may touch: caller, block, its own storage, events, gas, deadlines."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, ClassVar, Protocol, final
+
+from crypto.abi_event import encode_event
+from crypto.codec import int_to_bytes
+from vm import accounts, deadlines, gas
+from vm.errors import Revert
+from vm.genesis import Genesis, Params
+from vm.receipt import Log
+from vm.state import Journal
+
+KEY_BYTES_MAX = 64
+VALUE_BYTES_MAX = 24 * 1024
+"""As the code of an Ethereum contract (EIP-170)."""
+
+_STORAGE = b"s"
+
+
+class Event(Protocol):
+    """A frozen dataclass whose fields are the event's values in the order of its text."""
+
+    SIGNATURE: ClassVar[str]
+    """As in Solidity: "Transfer(address indexed from,address indexed to,uint256 value)"."""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class Contract(Protocol):
+    """What the context needs to know of `vm.native.NativeContract`."""
+
+    ADDRESS: ClassVar[bytes]
+    PRIVILEGED: ClassVar[bool]
+    EVENTS: ClassVar[tuple[type[Event], ...]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockInfo:
+    """The block in which a call runs, as contracts see it."""
+
+    height: int
+    time_ms: int
+    window: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What is the same for every call on a chain."""
+
+    genesis: Genesis
+    contracts: Mapping[bytes, Contract]
+    """By address."""
+    params: Mapping[bytes, Params]
+    """Of each contract, by address."""
+
+
+@final
+class Run:
+    """What all contexts of one transaction share: the journal, the gas, the logs."""
+
+    __slots__ = ("block", "gas_left", "host", "journal", "logs", "read", "written")
+
+    def __init__(self, host: Host, journal: Journal, block: BlockInfo, gas_limit: int) -> None:
+        self.host = host
+        self.journal = journal
+        self.block = block
+        self.gas_left = gas_limit
+        self.logs: list[Log] = []
+        # Only asked for membership, never iterated over.
+        self.read: set[bytes] = set()
+        self.written: set[bytes] = set()
+
+    def charge(self, amount: int) -> None:
+        """Take gas; what is left is lost when it does not suffice, as on Ethereum."""
+        left = self.gas_left - amount
+        if left < 0:
+            missing, self.gas_left = -left, 0
+            raise Revert("OUT_OF_GAS", f"{missing} more gas is needed here")
+        self.gas_left = left
+
+
+@lru_cache(maxsize=1024)
+def _values_of(event: type[Event]) -> Callable[[Any], tuple[Any, ...]]:
+    names = [field.name for field in fields(event)]
+    if len(names) < 2:  # attrgetter returns a tuple from two names on.
+        return lambda value: tuple(getattr(value, name) for name in names)
+    return attrgetter(*names)
+
+
+@final
+class CallContext:
+    """One call, in the scope of one contract. Reads and writes are metered.
+
+    Attributes:
+        caller: 20 bytes: the account that signed, or the contract that called through `at`.
+        sponsor: 20 bytes: member or service id behind the caller; empty if it has none.
+        self_address: 20 bytes: the contract whose storage this is.
+        params: the contract's genesis parameters.
+    """
+
+    __slots__ = ("_is_view", "_prefix", "_run", "caller", "params", "self_address", "sponsor")
+
+    def __init__(
+        self, run: Run, address: bytes, *, caller: bytes, sponsor: bytes, is_view: bool = False
+    ) -> None:
+        self._run = run
+        self._prefix = _STORAGE + address
+        self._is_view = is_view
+        self.caller = caller
+        self.sponsor = sponsor
+        self.self_address = address
+        self.params = run.host.params[address]
+
+    @property
+    def height(self) -> int:
+        """Number of the block that is being executed."""
+        return self._run.block.height
+
+    @property
+    def time_ms(self) -> int:
+        """Time of that block, Unix milliseconds."""
+        return self._run.block.time_ms
+
+    @property
+    def window(self) -> int:
+        """Window in which that time lies, counted from genesis."""
+        return self._run.block.window
+
+    @property
+    def genesis(self) -> Genesis:
+        """The chain's genesis: members, services, window and recording lengths, quota."""
+        return self._run.host.genesis
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 chain id."""
+        return self._run.host.genesis.chain_id
+
+    @property
+    def genesis_hash(self) -> bytes:
+        """32 bytes that bind a signature to this chain."""
+        return self._run.host.genesis.hash
+
+    @property
+    def gas_left(self) -> int:
+        """Gas that the transaction has left."""
+        return self._run.gas_left
+
+    def charge(self, amount: int) -> None:
+        """Charge for work that the host does not see: loops, signatures (`vm.gas`).
+
+        Raises:
+            Revert: OUT_OF_GAS.
+        """
+        self._run.charge(amount)
+
+    def get(self, key: bytes) -> bytes:
+        """Return this contract's value under `key`; empty if there is none.
+
+        Raises:
+            Revert: OUT_OF_GAS, or KEY_TOO_LONG.
+        """
+        run, full = self._run, self._prefix + key
+        if full in run.read:
+            run.charge(gas.AGAIN)
+            return run.journal.get(full) or b""
+        _check_key(key)
+        run.charge(gas.READ)
+        run.read.add(full)
+        value = run.journal.get(full) or b""
+        run.charge(gas.READ_BYTE * len(value))
+        return value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set this contract's value under `key`; an empty value deletes it.
+
+        Raises:
+            Revert: OUT_OF_GAS, KEY_TOO_LONG or VALUE_TOO_LONG.
+        """
+        assert not self._is_view, "a view must not write"
+        run, full = self._run, self._prefix + key
+        if len(value) > VALUE_BYTES_MAX:
+            raise Revert("VALUE_TOO_LONG", f"{len(value)} bytes, at most {VALUE_BYTES_MAX}")
+        if full in run.written:
+            run.charge(gas.AGAIN + gas.WRITE_BYTE * len(value))
+        else:
+            _check_key(key)
+            run.charge(gas.WRITE)
+            is_new = run.journal.get(full) is None
+            run.charge(gas.WRITE_BYTE * len(value) + (gas.WRITE_NEW - gas.WRITE) * is_new)
+            run.written.add(full)
+            run.read.add(full)
+        run.journal.put(full, value)
+
+    def get_int(self, key: bytes) -> int:
+        """Return the non-negative integer under `key`; 0 if there is none."""
+        return int.from_bytes(self.get(key), "big")
+
+    def put_int(self, key: bytes, value: int) -> None:
+        """Set a non-negative integer, big-endian without leading zeros; 0 deletes the key."""
+        self.put(key, int_to_bytes(value))
+
+    def emit(self, event: Event) -> None:
+        """Append an event of this contract to the receipt's logs; EVENTS must list its class."""
+        assert not self._is_view, "a view must not emit"
+        run = self._run
+        kind = type(event)
+        assert kind in run.host.contracts[self.self_address].EVENTS, f"EVENTS lacks {kind}"
+        topics, data = encode_event(event.SIGNATURE, _values_of(kind)(event))
+        run.charge(gas.LOG + gas.LOG_TOPIC * len(topics) + gas.LOG_BYTE * len(data))
+        run.logs.append(Log(self.self_address, topics, data))
+
+    def at(self, address: bytes) -> "CallContext":
+        """Return the scope of another native contract, called by this one.
+
+        Native contracts trust each other: they are one program. Journal and gas are shared, and a
+        Revert undoes the whole transaction, so nothing may catch one.
+        """
+        return CallContext(
+            self._run, address, caller=self.self_address, sponsor=b"", is_view=self._is_view
+        )
+
+    def schedule(self, time_ms: int, payload: bytes = b"") -> None:
+        """Have this contract's `on_deadline` called with `payload` (64 bytes at most), once.
+
+        It runs in the first block whose time is `time_ms` or later, or as soon after as the
+        gas for deadlines allows. A time that has passed is due at once.
+
+        Raises:
+            Revert: OUT_OF_GAS or DEADLINES_FULL.
+        """
+        assert not self._is_view, "a view must not schedule"
+        self._run.charge(gas.SCHEDULE)
+        deadlines.schedule(self._run.journal, time_ms, self.self_address, payload)
+
+    def register_account(self, address: bytes, sponsor: bytes) -> None:
+        """Let `address` send transactions under the quota of `sponsor`. Privileged contracts only.
+
+        Raises:
+            Revert: OUT_OF_GAS, or ACCOUNT_TAKEN if another sponsor has registered it.
+        """
+        self._check_privileged()
+        self._run.charge(gas.REGISTER)
+        accounts.register(self._run.journal, address, sponsor)
+
+    def unregister_account(self, address: bytes) -> None:
+        """Let `address` send no more transactions; its nonce is kept. Privileged contracts only."""
+        self._check_privileged()
+        self._run.charge(gas.REGISTER)
+        accounts.unregister(self._run.journal, address)
+
+    def _check_privileged(self) -> None:
+        assert not self._is_view, "a view must not change accounts"
+        contract = self._run.host.contracts[self.self_address]
+        assert contract.PRIVILEGED, f"{contract} is not PRIVILEGED"
+
+    def sponsor_of(self, address: bytes) -> bytes:
+        """Return the member or service id behind an account; empty if it is not registered."""
+        self._run.charge(gas.READ)
+        return accounts.read_account(self._run.journal, address).sponsor
+
+    def quota_used(self, sponsor: bytes) -> int:
+        """Return the gas that `sponsor` has used in this window, without this transaction's."""
+        self._run.charge(gas.READ)
+        return accounts.quota_used(self._run.journal, sponsor, self.window)
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) > KEY_BYTES_MAX:
+        raise Revert("KEY_TOO_LONG", f"{len(key)} bytes, at most {KEY_BYTES_MAX}")

@@ -1,0 +1,151 @@
+"""The errors that this package raises, with stable numbers; each says what is wrong and where."""
+
+from enum import IntEnum
+from typing import final
+
+
+class VmError(Exception):
+    """Base of all errors of this package."""
+
+
+class TxReason(IntEnum):
+    """Why a transaction is refused. Numbers are stable: they appear in logs and RPC answers.
+
+    The mempool uses those from 16 up, the rest are rules of validity.
+    """
+
+    MALFORMED = 1
+    OVERSIZED = 2
+    TYPE_NOT_SUPPORTED = 3
+    UNPROTECTED = 4
+    WRONG_CHAIN = 5
+    INVALID_SENDER = 6
+    TIP_ABOVE_FEE_CAP = 7
+    CREATION_NOT_SUPPORTED = 8
+    INSUFFICIENT_FUNDS = 9
+    INTRINSIC_GAS = 10
+    GAS_ABOVE_TX_LIMIT = 11
+    UNREGISTERED = 12
+    NONCE_TOO_LOW = 13
+    NONCE_TOO_HIGH = 14
+    QUOTA_EXCEEDED = 15
+    EXCEEDS_BLOCK_GAS = 16
+    ALREADY_KNOWN = 17
+    REPLACEMENT_UNDERPRICED = 18
+    POOL_FULL = 19
+    EXPIRED = 20
+
+    @property
+    def text(self) -> str:
+        """The words for people; those that Ethereum clients match on are geth's."""
+        return _TX_TEXTS[self]
+
+
+_TX_TEXTS = {
+    TxReason.MALFORMED: "malformed transaction",
+    TxReason.OVERSIZED: "oversized data",
+    TxReason.TYPE_NOT_SUPPORTED: "transaction type not supported",
+    TxReason.UNPROTECTED: "only replay-protected (EIP-155) transactions allowed over RPC",
+    TxReason.WRONG_CHAIN: "invalid chain id for signer",
+    TxReason.INVALID_SENDER: "invalid sender",
+    TxReason.TIP_ABOVE_FEE_CAP: "max priority fee per gas higher than max fee per gas",
+    TxReason.CREATION_NOT_SUPPORTED: "contract creation not supported",
+    TxReason.INSUFFICIENT_FUNDS: "insufficient funds for gas * price + value",
+    TxReason.INTRINSIC_GAS: "intrinsic gas too low",
+    TxReason.GAS_ABOVE_TX_LIMIT: "transaction gas limit too high",
+    TxReason.UNREGISTERED: "sender is not registered",
+    TxReason.NONCE_TOO_LOW: "nonce too low",
+    TxReason.NONCE_TOO_HIGH: "nonce too high",
+    TxReason.QUOTA_EXCEEDED: "gas quota exceeded",
+    TxReason.EXCEEDS_BLOCK_GAS: "exceeds block gas limit",
+    TxReason.ALREADY_KNOWN: "already known",
+    TxReason.REPLACEMENT_UNDERPRICED: "replacement transaction underpriced",
+    TxReason.POOL_FULL: "txpool is full",
+    TxReason.EXPIRED: "transaction expired",
+}
+
+
+class BlockReason(IntEnum):
+    """Why a block is refused. Numbers are stable: they appear in logs."""
+
+    MALFORMED = 1
+    OVERSIZED = 2
+    WRONG_NUMBER = 3
+    WRONG_PARENT = 4
+    BAD_TIME = 5
+    WRONG_TRANSACTIONS_ROOT = 6
+    WRONG_STATE_ROOT = 7
+    WRONG_RECEIPTS_ROOT = 8
+    WRONG_MEMBERS_HASH = 9
+    WRONG_GAS_USED = 10
+    INVALID_TRANSACTION = 11
+    DEADLINE_MISSING = 12
+    DEADLINE_NOT_DUE = 13
+    EMPTY = 14
+
+
+@final
+class InvalidTransaction(VmError):
+    """A transaction that no block may hold, at least not now.
+
+    Attributes:
+        reason: stable number; `reason.text` holds what Ethereum clients match on.
+        field: the field at fault ("tx.nonce").
+        message: what was expected and what came.
+    """
+
+    def __init__(self, reason: TxReason, field: str, message: str) -> None:
+        super().__init__(f"{reason.text}: {field}: {message}")
+        self.reason = reason
+        self.field = field
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["InvalidTransaction"], tuple[TxReason, str, str]]:
+        """Pickle by all arguments: a worker process may hand the error back."""
+        return (InvalidTransaction, (self.reason, self.field, self.message))
+
+
+@final
+class InvalidBlock(VmError):
+    """A block that must not be voted for.
+
+    Attributes:
+        reason: stable number.
+        field: the field at fault ("header.state_root", "transactions[3].nonce").
+        message: what was expected and what came.
+    """
+
+    def __init__(self, reason: BlockReason, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.reason = reason
+        self.field = field
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["InvalidBlock"], tuple[BlockReason, str, str]]:
+        """Pickle by all arguments: a worker process may hand the error back."""
+        return (InvalidBlock, (self.reason, self.field, self.message))
+
+
+@final
+class Revert(VmError):
+    """A contract refuses a call: its writes and events are undone, the gas used stays charged.
+
+    Attributes:
+        code: stable word in capitals that programs match on ("NOT_A_MEMBER").
+        detail: for people; what was expected and what came.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+@final
+class GenesisError(VmError):
+    """The genesis file, or a contract's parameters in it, cannot be used."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message

@@ -1,0 +1,282 @@
+"""Native contracts: Python classes behind a Solidity ABI, executed by every replica.
+
+A contract holds no state of its own; everything is in `ctx`. Its ABI is read from the
+signatures of its methods, so the two cannot drift apart:
+
+    class Counter(NativeContract):
+        ADDRESS, NAME = bytes.fromhex("…"), "Counter"
+        EVENTS = (Counted,)
+
+        @external(gas=METHOD)
+        def count_up(self, ctx: CallContext, step: U64) -> U64: ...   # countUp(uint64)
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Concatenate,
+    ParamSpec,
+    TypeVar,
+    final,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from crypto import abi
+from crypto.abi_event import Parameter, parse_event, parse_parameters
+from crypto.errors import DecodeError
+from vm import gas as prices
+from vm.context import CallContext, Event, Run
+from vm.errors import GenesisError, Revert
+from vm.genesis import Params
+
+__all__ = [
+    "SENTINEL_CODE",
+    "U8",
+    "U16",
+    "U32",
+    "U64",
+    "U128",
+    "U256",
+    "Abi",
+    "Address",
+    "Bool",
+    "Bytes",
+    "Bytes4",
+    "Bytes32",
+    "CallContext",
+    "Event",
+    "Method",
+    "NativeContract",
+    "Params",
+    "Str",
+    "external",
+    "view",
+]
+
+SENTINEL_CODE = bytes.fromhex("60006000fd")
+"""What `eth_getCode` shows at a native address: Solidity refuses to call one without code."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound="NativeContract")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Abi:
+    """Annotation: the Solidity type of a parameter or result, "(uint64 id,address seller)[]"."""
+
+    text: str
+
+
+U8 = Annotated[int, Abi("uint8")]
+U16 = Annotated[int, Abi("uint16")]
+U32 = Annotated[int, Abi("uint32")]
+U64 = Annotated[int, Abi("uint64")]
+U128 = Annotated[int, Abi("uint128")]
+U256 = Annotated[int, Abi("uint256")]
+Address = Annotated[bytes, Abi("address")]
+Bytes4 = Annotated[bytes, Abi("bytes4")]
+Bytes32 = Annotated[bytes, Abi("bytes32")]
+Bytes = Annotated[bytes, Abi("bytes")]
+Str = Annotated[str, Abi("string")]
+Bool = Annotated[bool, Abi("bool")]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What a decorator leaves on a method."""
+
+    name: str | None
+    gas: int
+    is_view: bool
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One entry of a contract's ABI."""
+
+    name: str
+    gas: int
+    """Base price; storage, events, calldata and output come on top."""
+    is_view: bool
+    inputs: tuple[Parameter, ...]
+    outputs: tuple[Parameter, ...]
+    input_types: tuple[str, ...]
+    output_types: tuple[str, ...]
+    has_many_outputs: bool
+    """The Python method returns a tuple with one item for each output."""
+    function: Callable[..., Any]
+
+    @property
+    def signature(self) -> str:
+        """Canonical: "transfer(address,uint256)"."""
+        return f"{self.name}({','.join(self.input_types)})"
+
+    @property
+    def selector(self) -> bytes:
+        """First 4 bytes of the calldata."""
+        return abi.selector(self.signature)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the method as an entry of a JSON ABI."""
+        return {
+            "type": "function",
+            "name": self.name,
+            "stateMutability": "view" if self.is_view else "nonpayable",
+            "inputs": [parameter.to_json() for parameter in self.inputs],
+            "outputs": [parameter.to_json() for parameter in self.outputs],
+        }
+
+
+def external(
+    *, gas: int, name: str | None = None
+) -> Callable[
+    [Callable[Concatenate[C, CallContext, P], R]], Callable[Concatenate[C, CallContext, P], R]
+]:
+    """Make a method callable by transactions, as `name` or its own name in camelCase.
+
+    Parameters after `ctx`, and the result, must have ABI annotations; a method with several
+    results returns `tuple[U64, Address]`.
+    """
+
+    def mark(
+        method: Callable[Concatenate[C, CallContext, P], R],
+    ) -> Callable[Concatenate[C, CallContext, P], R]:
+        method.__abi__ = _Mark(name, gas, is_view=False)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+def view(
+    *, gas: int, name: str | None = None
+) -> Callable[
+    [Callable[Concatenate[C, CallContext, P], R]], Callable[Concatenate[C, CallContext, P], R]
+]:
+    """Make a method callable by anybody without a transaction; it must not write."""
+
+    def mark(
+        method: Callable[Concatenate[C, CallContext, P], R],
+    ) -> Callable[Concatenate[C, CallContext, P], R]:
+        method.__abi__ = _Mark(name, gas, is_view=True)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class NativeContract:
+    """Base of the native contracts: the ABI table and the two hooks of the host."""
+
+    ADDRESS: ClassVar[bytes]
+    """20 bytes."""
+    NAME: ClassVar[str]
+    """Key of its parameters in the genesis file."""
+    PRIVILEGED: ClassVar[bool] = False
+    """May it register accounts?"""
+    EVENTS: ClassVar[tuple[type[Event], ...]] = ()
+    """Every event class that it emits."""
+    abi: ClassVar[dict[bytes, Method]] = {}
+    """Methods by selector, those of base classes included."""
+
+    def __init_subclass__(cls) -> None:
+        names = dict.fromkeys(name for base in reversed(cls.__mro__[:-1]) for name in vars(base))
+        marked = [getattr(cls, name) for name in names if hasattr(getattr(cls, name), "__abi__")]
+        methods = [_read_method(function) for function in marked]
+        cls.abi = {method.selector: method for method in methods}
+        if len(cls.abi) != len(methods):
+            raise TypeError(f"{cls.__name__}: two methods share a selector")
+        for event in cls.EVENTS:
+            parse_event(event.SIGNATURE)
+
+    def genesis(self, ctx: CallContext, params: Params) -> None:
+        """Write the contract's first state; not metered, and events are dropped.
+
+        Raises:
+            GenesisError: a parameter is unknown, missing or out of range. By default there are
+                no parameters and no state.
+        """
+        for name in params:
+            raise GenesisError(f"contracts.{self.NAME}.{name}", "is not known")
+
+    def on_deadline(self, ctx: CallContext, payload: bytes) -> None:
+        """Act on a deadline that this contract scheduled. Called once for each."""
+        raise AssertionError(f"{self.NAME} schedules no deadlines")
+
+    def call(self, run: Run, data: bytes, *, caller: bytes, sponsor: bytes) -> bytes:
+        """Decode `data`, run the method that it selects, and return the encoded result.
+
+        Args:
+            run: what the contexts of the transaction share.
+            data: selector and arguments, from a stranger.
+            caller: 20 bytes.
+            sponsor: 20 bytes, or empty.
+
+        Raises:
+            Revert: NO_METHOD, BAD_CALLDATA, OUT_OF_GAS, or the contract's own refusal.
+        """
+        method = self.abi.get(data[:4])
+        if method is None:
+            raise Revert("NO_METHOD", f"{self.NAME} has no method 0x{data[:4].hex()}")
+        ctx = CallContext(run, self.ADDRESS, caller=caller, sponsor=sponsor, is_view=method.is_view)
+        ctx.charge(method.gas + prices.CALLDATA_WORD * (len(data) // abi.WORD_BYTES))
+        try:
+            arguments = abi.decode(method.input_types, data[4:])
+        except DecodeError as error:
+            raise Revert("BAD_CALLDATA", f"{method.name}: {error}") from None
+        result = method.function(self, ctx, *arguments)
+        if not method.output_types:
+            return b""
+        output = abi.encode(method.output_types, result if method.has_many_outputs else (result,))
+        ctx.charge(prices.OUTPUT_BYTE * len(output))
+        return output
+
+    @classmethod
+    def json_abi(cls) -> list[dict[str, Any]]:
+        """Return the Solidity JSON ABI: functions, then events."""
+        functions = [method.to_json() for method in cls.abi.values()]
+        return functions + [parse_event(event.SIGNATURE).to_json() for event in cls.EVENTS]
+
+
+def _read_method(function: Callable[..., Any]) -> Method:
+    mark: _Mark = function.__abi__  # type: ignore[attr-defined]
+    hints = get_type_hints(function, include_extras=True)
+    result = hints.pop("return")
+    hints.pop("ctx")
+    inputs = tuple(_parameter(function, name, hint) for name, hint in hints.items())
+    has_many_outputs = get_origin(result) is tuple
+    results = get_args(result) if has_many_outputs else () if result is type(None) else (result,)
+    outputs = tuple(_parameter(function, "", hint) for hint in results)
+    return Method(
+        name=mark.name or _camel_case(function.__name__),
+        gas=mark.gas,
+        is_view=mark.is_view,
+        inputs=inputs,
+        outputs=outputs,
+        input_types=tuple(parameter.type for parameter in inputs),
+        output_types=tuple(parameter.type for parameter in outputs),
+        has_many_outputs=has_many_outputs,
+        function=function,
+    )
+
+
+def _parameter(function: Callable[..., Any], name: str, hint: Any) -> Parameter:
+    for note in getattr(hint, "__metadata__", ()):
+        if isinstance(note, Abi):
+            (parsed,) = parse_parameters(note.text)
+            return Parameter(
+                _camel_case(name.rstrip("_")), parsed.type, components=parsed.components
+            )
+    raise TypeError(f"{function.__qualname__}: {name or 'the result'} has no ABI annotation")
+
+
+def _camel_case(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
