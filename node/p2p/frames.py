@@ -1,0 +1,107 @@
+"""Frames between peers: one WebSocket binary message each, `channel (1 byte) | payload`.
+
+The first frame of each side is a hello, so that nodes of different chains or protocol versions
+part with a reason instead of misreading each other. `docs/spec/wire.md` is the format in words.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Self, final
+
+from consensus.config import MAX_MESSAGE_BYTES
+from crypto import codec
+from crypto.errors import DecodeError
+from crypto.hashing import DIGEST_BYTES
+
+PROTOCOL_VERSION = 1
+"""Version of the peer protocol; another one is refused at the hello."""
+SUBPROTOCOL = "hearth.1"
+"""WebSocket subprotocol: a stray WebSocket client is refused before the hello."""
+PATH = "/p2p"
+FRAME_BYTES_MAX = 1 + MAX_MESSAGE_BYTES
+"""Largest frame: the channel and the largest consensus message."""
+HELLO_BYTES_MAX = 512
+NAME_LENGTH_MAX = 64
+
+
+class Channel(IntEnum):
+    """What a payload is. Numbers are on the wire; a lower one is sent first."""
+
+    HELLO = 0
+    CONSENSUS = 1
+    """Proposals and votes: small, and the chain waits for them."""
+    CATCH_UP = 2
+    """Blocks and bodies that somebody asked for: large, nobody's vote waits behind them."""
+    TRANSACTIONS = 3
+    RELAY = 4
+
+
+FRAME_LIMITS = {
+    Channel.HELLO: 1 + HELLO_BYTES_MAX,
+    Channel.CONSENSUS: FRAME_BYTES_MAX,
+    Channel.CATCH_UP: FRAME_BYTES_MAX,
+    Channel.TRANSACTIONS: 1 + (1 << 20),
+    Channel.RELAY: 1 + (16 << 10),
+}
+"""Largest frame of each channel, channel byte included."""
+
+
+def encode_frame(channel: Channel, payload: bytes) -> bytes:
+    """Return the frame of `payload`.
+
+    Raises:
+        ValueError: the payload is larger than the channel's limit: our own mistake.
+    """
+    limit = FRAME_LIMITS[channel]
+    if len(payload) >= limit:
+        raise ValueError(f"{channel.name} payload must be below {limit} bytes, got {len(payload)}")
+    return bytes((channel,)) + payload
+
+
+def decode_frame(frame: bytes) -> tuple[Channel, bytes]:
+    """Return (channel, payload) of a frame that a peer sent.
+
+    Raises:
+        DecodeError: empty, an unknown channel, or too large for its channel.
+    """
+    if not frame:
+        raise DecodeError("frame", "must not be empty")
+    try:
+        channel = Channel(frame[0])
+    except ValueError:
+        raise DecodeError("frame.channel", f"must lie in 0..4, got {frame[0]}") from None
+    limit = FRAME_LIMITS[channel]
+    if len(frame) > limit:
+        raise DecodeError("frame", f"must be at most {limit} bytes on {channel.name}")
+    return channel, frame[1:]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """What each side says first."""
+
+    version: int
+    genesis_hash: bytes
+    """32 bytes."""
+    name: str
+    """The member's name, for people; identity is the certificate's key."""
+
+    def encode(self) -> bytes:
+        """Return the canonical array [version, genesis hash, name]."""
+        return codec.encode([self.version, self.genesis_hash, self.name])
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Parse strictly.
+
+        Raises:
+            DecodeError: names the field that is not as it must be.
+        """
+        value = codec.decode(payload, field="hello", max_bytes=HELLO_BYTES_MAX)
+        version, genesis_hash, name = codec.as_list(value, "hello", length=3)
+        return cls(
+            version=codec.as_int(version, "hello.version", hi=(1 << 16) - 1),
+            genesis_hash=codec.as_bytes(genesis_hash, "hello.genesis_hash", length=DIGEST_BYTES),
+            name=codec.as_str(name, "hello.name", NAME_LENGTH_MAX),
+        )
