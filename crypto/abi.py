@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias, final
+from typing import Any, TypeAlias, assert_never, final
 
 from crypto.errors import DecodeError, EncodeError
 from crypto.hashing import keccak256
@@ -290,6 +290,7 @@ def _write(kind: AbiType, value: Any) -> bytes:
                 items = [kind.item] * len(value)
                 return len(value).to_bytes(WORD_BYTES, "big") + _write_items(items, value, "")
             return _write_items([kind.item] * kind.length, value, kind.name)
+    assert_never(kind)
 
 
 def _write_items(items: Sequence[AbiType], values: Any, name: str) -> bytes:
@@ -370,6 +371,7 @@ def _read(kind: AbiType, data: bytes, at: int) -> tuple[Any, int]:
             return _read_items([kind.item] * count, data, start)
         case Array():
             return _read_items([kind.item] * (kind.length or 0), data, at)
+    assert_never(kind)
 
 
 def _read_count(data: bytes, at: int, unit_bytes: int) -> tuple[int, int]:
