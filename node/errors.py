@@ -1,0 +1,48 @@
+"""The errors of the node that callers may catch; each says what to do where that is known."""
+
+from typing import final
+
+
+class NodeError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+@final
+class ConfigError(NodeError):
+    """A setting in `node.toml`, or a file of the node's home, cannot be used.
+
+    Attributes:
+        field: the setting or file at fault ("p2p.listen").
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class StorageError(NodeError):
+    """The node's files cannot be read or written; it stops, because it could break a promise."""
+
+
+@final
+class StoreLocked(StorageError):
+    """Another process has the data directory open."""
+
+
+@final
+class CorruptStore(StorageError):
+    """What is on disk contradicts itself; the text says how to recover."""
+
+
+@final
+class MempoolFull(NodeError):
+    """There is no room for the transaction now.
+
+    Attributes:
+        retry_after_ms: when it is worth while to try again.
+    """
+
+    def __init__(self, message: str, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms

@@ -1,0 +1,340 @@
+"""The chain on disk: blocks, seals, receipts, indexes, state and tree, in one LevelDB.
+
+A block is written by ONE batch with `sync=True` (plyvel's default does not survive a power cut), so
+a crash leaves the whole block or nothing of it. The store knows bytes and heights, not what they
+mean; `docs/spec/storage.md` lists the keys.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Final, final
+
+import plyvel
+
+from consensus.certificates import SIGNATURE_BYTES, Seal
+from consensus.membership import Height, MemberIndex, View
+from consensus.messages import SealedBlock
+from crypto.codec import as_bytes, as_int, as_list, decode, encode
+from crypto.errors import DecodeError
+from crypto.hashing import DIGEST_BYTES, Digest
+from node.errors import CorruptStore, StorageError, StoreLocked
+
+STORAGE_VERSION = 1
+"""Raised with every change of the keys or of what they hold."""
+SEAL_BYTES_MAX = 16 << 10
+"""Bound of an encoded seal: MAX_MEMBERS signatures with their indexes."""
+BLOOM_BYTES = 256
+CHECKED_HEIGHTS = 20_000
+"""Newest heights whose presence is checked at start: more than LevelDB's log can hold."""
+
+_VERSION_KEY: Final = b"!version"
+_GENESIS_KEY: Final = b"!genesis"
+_HEAD_KEY: Final = b"!head"
+_BLOCK: Final = b"b"
+_SEAL: Final = b"z"
+_RECEIPTS: Final = b"r"
+_HEIGHT_OF: Final = b"h"
+_DIGEST_AT: Final = b"i"
+_TRANSACTION: Final = b"t"
+_BLOOM: Final = b"l"
+_STATE: Final = b"s"
+_NODE: Final = b"n"
+
+_HEIGHT: Final = Struct(">Q")
+_PLACE: Final = Struct(">QI")
+
+_RECOVERY = (
+    "Stop the node, move this directory away and start again: the node fetches the chain from "
+    "its peers. Keep votes.log where it is."
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockWrite:
+    """All that one block adds, changes and removes; written together or not at all."""
+
+    height: int
+    digest: Digest
+    body: bytes
+    seal: Seal | None
+    """None for genesis alone."""
+    receipts: bytes
+    transaction_hashes: tuple[bytes, ...]
+    """In the block's order, 32 bytes each."""
+    bloom: bytes | None
+    """Of the block's logs (256 bytes), None where it has none."""
+    changes: Iterable[tuple[bytes, bytes | None]]
+    nodes: dict[bytes, bytes | None]
+    """Changed nodes of the state tree, by path; None deletes."""
+
+
+@final
+class ChainStore:
+    """The database of one node. One process and one thread use it at a time."""
+
+    def __init__(self, path: Path, genesis_hash: Digest) -> None:
+        """Open or create the database at `path` for the chain with this genesis.
+
+        Raises:
+            StoreLocked: another process has it open.
+            CorruptStore: LevelDB finds damage.
+            StorageError: it belongs to another chain or another version, or the disk fails.
+        """
+        self._path = path
+        self._db = _open(path)
+        try:
+            self._check_stamps(genesis_hash)
+            self._head = self._read_head()
+            self._check_recent()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Release the database; later calls raise."""
+        self._db.close()
+
+    @property
+    def head(self) -> tuple[Height, Digest] | None:
+        """Height and hash of the newest block, None before genesis is written."""
+        return self._head
+
+    # Writing.
+
+    def write(self, block: BlockWrite) -> None:
+        """Write a block durably: when this returns it survives a power cut.
+
+        Raises:
+            StorageError: the block does not follow the head, or the disk fails.
+        """
+        expected = 0 if self._head is None else self._head[0] + 1
+        if block.height != expected:
+            raise StorageError(f"block {block.height} does not follow: expected {expected}")
+        height = _HEIGHT.pack(block.height)
+        try:
+            with self._db.write_batch(sync=True) as batch:
+                put, delete = batch.put, batch.delete
+                put(_BLOCK + height, block.body)
+                put(_RECEIPTS + height, block.receipts)
+                put(_HEIGHT_OF + block.digest, height)
+                put(_DIGEST_AT + height, block.digest)
+                if block.seal is not None:
+                    put(_SEAL + height, encode_seal(block.seal))
+                if block.bloom is not None:
+                    put(_BLOOM + height, block.bloom)
+                for index, digest in enumerate(block.transaction_hashes):
+                    put(_TRANSACTION + digest, _PLACE.pack(block.height, index))
+                for prefix, changes in ((_STATE, block.changes), (_NODE, block.nodes.items())):
+                    for key, value in changes:
+                        if value is None:
+                            delete(prefix + key)
+                        else:
+                            put(prefix + key, value)
+                put(_HEAD_KEY, height + block.digest)
+        except plyvel.Error as error:
+            raise self._failure(error) from error
+        self._head = (Height(block.height), block.digest)
+
+    # State.
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a state key at the head, or None (`vm.state.StateReader`)."""
+        return self._get(_STATE + key)
+
+    def node(self, path: bytes) -> bytes | None:
+        """Return a node of the state tree at the head, or None."""
+        return self._get(_NODE + path)
+
+    # Blocks.
+
+    def body(self, height: int) -> bytes | None:
+        """Return the encoded block at `height`, or None."""
+        return self._get(_BLOCK + _HEIGHT.pack(height))
+
+    def receipts(self, height: int) -> bytes | None:
+        """Return the encoded receipts of the block at `height`, or None."""
+        return self._get(_RECEIPTS + _HEIGHT.pack(height))
+
+    def seal(self, height: int) -> Seal | None:
+        """Return the seal of the block at `height`; None for genesis and above the head."""
+        data = self._get(_SEAL + _HEIGHT.pack(height))
+        if data is None:
+            return None
+        try:
+            return decode_seal(data)
+        except (DecodeError, ValueError) as error:
+            raise self._corrupt(f"seal of block {height}: {error}") from None
+
+    def height_of(self, digest: bytes) -> Height | None:
+        """Return the height of the block with this hash, or None."""
+        data = self._get(_HEIGHT_OF + digest)
+        return None if data is None else Height(self._unpack(_HEIGHT, data)[0])
+
+    def transaction(self, digest: bytes) -> tuple[Height, int] | None:
+        """Return height and index of the transaction with this hash, or None."""
+        data = self._get(_TRANSACTION + digest)
+        if data is None:
+            return None
+        height, index = self._unpack(_PLACE, data)
+        return Height(height), index
+
+    def blooms(self, first: int, last: int) -> Iterator[tuple[Height, bytes]]:
+        """Yield height and bloom of the blocks in first..last that have logs, ascending."""
+        start, stop = _BLOOM + _HEIGHT.pack(first), _BLOOM + _HEIGHT.pack(last)
+        try:
+            with self._db.iterator(start=start, stop=stop, include_stop=True) as rows:
+                for key, bloom in rows:
+                    yield Height(_HEIGHT.unpack(key[1:])[0]), bloom
+        except plyvel.Error as error:
+            raise self._failure(error) from error
+
+    def sealed_blocks(self, first: int, limit: int, bytes_max: int) -> tuple[SealedBlock, ...]:
+        """Return consecutive sealed blocks from `first` on: at most `limit` and `bytes_max`.
+
+        The first block is returned whatever its size, so that a reply is never empty when the
+        block is there.
+        """
+        blocks: list[SealedBlock] = []
+        size = 0
+        for height in range(max(first, 1), max(first, 1) + limit):
+            block = self.sealed_block(height)
+            if block is None:
+                break
+            size += len(block.body) + len(block.seal.signatures) * (SIGNATURE_BYTES + 8) + 64
+            if blocks and size > bytes_max:
+                break
+            blocks.append(block)
+        return tuple(blocks)
+
+    def sealed_block(self, height: int) -> SealedBlock | None:
+        """Return the block at `height` with its seal; None for genesis and above the head."""
+        if self._head is None or not 1 <= height <= self._head[0]:
+            return None
+        body, seal = self.body(height), self.seal(height)
+        if body is None or seal is None:
+            raise self._corrupt(f"block {height} or its seal is missing below the head")
+        return SealedBlock(height=Height(height), digest=self.digest(height), body=body, seal=seal)
+
+    def digest(self, height: int) -> Digest:
+        """Return the hash of the block at `height`, which must be stored."""
+        found = self._get(_DIGEST_AT + _HEIGHT.pack(height))
+        if found is None:
+            raise self._corrupt(f"hash of block {height} is missing below the head")
+        return Digest(found)
+
+    # Helpers.
+
+    def _get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._db.get(key, verify_checksums=True)
+        except plyvel.Error as error:
+            raise self._failure(error) from error
+        return value
+
+    def _check_stamps(self, genesis_hash: Digest) -> None:
+        version, genesis = self._get(_VERSION_KEY), self._get(_GENESIS_KEY)
+        if version is None and genesis is None:
+            with self._db.write_batch(sync=True) as batch:
+                batch.put(_VERSION_KEY, _HEIGHT.pack(STORAGE_VERSION))
+                batch.put(_GENESIS_KEY, genesis_hash)
+            return
+        if version != _HEIGHT.pack(STORAGE_VERSION):
+            found = "none" if version is None else str(int.from_bytes(version, "big"))
+            raise StorageError(
+                f"{self._path} has storage version {found}, this program reads {STORAGE_VERSION}"
+            )
+        if genesis != genesis_hash:
+            found = "none" if genesis is None else genesis.hex()
+            raise StorageError(
+                f"{self._path} belongs to the chain with genesis {found}, "
+                f"this node's genesis is {genesis_hash.hex()}"
+            )
+
+    def _read_head(self) -> tuple[Height, Digest] | None:
+        data = self._get(_HEAD_KEY)
+        if data is None:
+            return None
+        if len(data) != _HEIGHT.size + DIGEST_BYTES:
+            raise self._corrupt(f"head must be 40 bytes, got {len(data)}")
+        return Height(_HEIGHT.unpack(data[: _HEIGHT.size])[0]), Digest(data[_HEIGHT.size :])
+
+    def _check_recent(self) -> None:
+        """Refuse a gap below the head: LevelDB drops a damaged record of its log silently.
+
+        A block's batch is one record, so its hash is there if and only if all of it is.
+        """
+        if self._head is None:
+            return
+        last = self._head[0]
+        first = max(0, last - CHECKED_HEIGHTS + 1)
+        start, stop = _DIGEST_AT + _HEIGHT.pack(first), _DIGEST_AT + _HEIGHT.pack(last)
+        try:
+            keys = self._db.iterator(start=start, stop=stop, include_stop=True, include_value=False)
+            found = sum(1 for _ in keys)
+        except plyvel.Error as error:
+            raise self._failure(error) from error
+        if found != last - first + 1:
+            raise self._corrupt(f"of the blocks {first}..{last} only {found} are there")
+        if self.digest(last) != self._head[1]:
+            raise self._corrupt(f"head names another block {last} than is stored")
+
+    def _unpack(self, layout: Struct, data: bytes) -> tuple[int, ...]:
+        if len(data) != layout.size:
+            raise self._corrupt(f"index entry must be {layout.size} bytes, got {len(data)}")
+        return layout.unpack(data)
+
+    def _corrupt(self, what: str) -> CorruptStore:
+        return CorruptStore(f"{self._path} is damaged ({what}). {_RECOVERY}")
+
+    def _failure(self, error: Exception) -> StorageError:
+        if isinstance(error, plyvel.CorruptionError):
+            return self._corrupt(str(error))
+        return StorageError(f"{self._path} cannot be used: {error}")
+
+
+def _open(path: Path) -> plyvel.DB:
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        return plyvel.DB(
+            str(path),
+            create_if_missing=True,
+            # Not paranoid_checks: they refuse a log whose last, unsynced record is torn, which is
+            # what a power cut leaves. Damage elsewhere is found by _check_recent and by the
+            # checksums of each read.
+            write_buffer_size=4 << 20,
+            lru_cache_size=8 << 20,
+            bloom_filter_bits=10,
+        )
+    except plyvel.CorruptionError as error:
+        raise CorruptStore(f"{path} is damaged ({error}). {_RECOVERY}") from error
+    except plyvel.IOError as error:
+        if "lock" in str(error).lower():
+            raise StoreLocked(f"{path} is in use: is another node running on it?") from None
+        raise StorageError(f"{path} cannot be opened: {error}") from error
+    except plyvel.Error as error:
+        raise StorageError(f"{path} cannot be opened: {error}") from error
+
+
+def encode_seal(seal: Seal) -> bytes:
+    """Return the canonical bytes of a seal: [view, [[member, signature], ...]]."""
+    return encode([seal.view, [[member, signature] for member, signature in seal.signatures]])
+
+
+def decode_seal(data: bytes) -> Seal:
+    """Return the seal whose one encoding is `data`.
+
+    Raises:
+        DecodeError, MalformedMessage: another form, or a field out of range.
+    """
+    view, rows = as_list(decode(data, field="seal", max_bytes=SEAL_BYTES_MAX), "seal", length=2)
+    signatures = []
+    for place, row in enumerate(as_list(rows, "seal.signatures")):
+        field = f"seal.signatures[{place}]"
+        member, signature = as_list(row, field, length=2)
+        signatures.append(
+            (MemberIndex(as_int(member, field)), as_bytes(signature, field, SIGNATURE_BYTES))
+        )
+    return Seal(view=View(as_int(view, "seal.view")), signatures=tuple(signatures))

@@ -1,0 +1,141 @@
+"""The vote log on disk: appended and synced before a promise leaves the node (rules 23 and 26).
+
+The format is `consensus.vote_log`'s; this is the file around it. A failed write or sync stops the
+node for good: after a failed fsync nobody knows what the disk holds, and trying again may report
+success for pages that the kernel has dropped.
+"""
+
+import os
+from pathlib import Path
+from typing import final
+
+from consensus.errors import CorruptLog
+from consensus.vote_log import Record, compact, encode_frame, replay
+from node.errors import CorruptStore, StorageError
+
+REWRITE_BYTES = 8 << 20
+"""File size at which decided records are dropped: rewritten every few hundred full blocks."""
+LOG_BYTES_MAX = 64 << 20
+"""A larger file is refused at start: REWRITE_BYTES and the votes of one term fit many times."""
+
+
+@final
+class VoteLogFile:
+    """The log of one node; `records` are those that still bind it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file, replay it and cut off a torn tail.
+
+        Raises:
+            CorruptStore: damage before the tail: what this node has promised is unknown.
+            StorageError: the disk fails.
+        """
+        self._path = path
+        self.records: tuple[Record, ...] = ()
+        try:
+            is_new = not path.exists()
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            if is_new:
+                _sync_folder(path)
+            self._size = self._recover()
+        except OSError as error:
+            raise StorageError(f"{path} cannot be opened: {error}") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._size
+
+    def append(self, records: tuple[Record, ...]) -> None:
+        """Write one frame, not synced yet: `sync` must return before any promise is sent.
+
+        Raises:
+            StorageError: the disk fails; stop the node.
+        """
+        frame = encode_frame(records, self._size)
+        try:
+            _write_all(self._file, frame)
+        except OSError as error:
+            raise self._failure(error) from error
+        self._size += len(frame)
+        self.records += records
+
+    def sync(self) -> None:
+        """Return once all that was appended survives a power cut.
+
+        Raises:
+            StorageError: the disk fails; stop the node.
+        """
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def advance(self, *, epoch: int, term: int, height: int) -> None:
+        """Forget what no longer binds once the block at `height` is durable.
+
+        `epoch` and `term` are those of `height` + 1. The file shrinks by a rewrite, seldom.
+        """
+        self.records = compact(self.records, epoch=epoch, term=term, height=height)
+        if self._size > REWRITE_BYTES:
+            self._rewrite()
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._file)
+
+    def _recover(self) -> int:
+        size = os.fstat(self._file).st_size
+        if size > LOG_BYTES_MAX:
+            raise CorruptStore(f"{self._path} must be at most {LOG_BYTES_MAX} bytes, got {size}")
+        data = self._path.read_bytes()
+        try:
+            found = replay(data)
+        except CorruptLog as error:
+            raise CorruptStore(
+                f"{self._path} is damaged: {error}. This node no longer knows what it has "
+                "promised, and must not vote: restore the file from the very same disk, or let "
+                "the members admit this household anew under another node key."
+            ) from error
+        if found.valid_bytes < size:
+            os.ftruncate(self._file, found.valid_bytes)
+            os.fsync(self._file)
+        self.records = found.records
+        return found.valid_bytes
+
+    def _rewrite(self) -> None:
+        """Replace the file by one with the binding records alone; a crash leaves old or new."""
+        fresh = self._path.with_name(self._path.name + ".new")
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        try:
+            file = os.open(fresh, flags, 0o600)
+            size = 0
+            for record in self.records:
+                frame = encode_frame((record,), size)
+                _write_all(file, frame)
+                size += len(frame)
+            os.fsync(file)
+            fresh.replace(self._path)
+            _sync_folder(self._path)
+        except OSError as error:
+            raise self._failure(error) from error
+        os.close(self._file)
+        self._file, self._size = file, size
+
+    def _failure(self, error: OSError) -> StorageError:
+        return StorageError(f"{self._path} cannot be written: {error}; the node must stop")
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the file's name durable: without it a synced file may be gone after a power cut."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
