@@ -9,7 +9,7 @@ Format: https://github.com/msgpack/msgpack/blob/master/spec.md.
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from crypto.errors import DecodeError, EncodeError
 
