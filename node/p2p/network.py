@@ -6,6 +6,7 @@ handlers' business. It decides nothing: who is suspected is told to it.
 
 import asyncio
 import random
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -18,65 +19,21 @@ from node.p2p.config import NetworkConfig
 from node.p2p.errors import LinkRefused
 from node.p2p.frames import (
     FRAME_BYTES_MAX,
-    NAME_LENGTH_MAX,
     PATH,
     SUBPROTOCOL,
     Channel,
     encode_frame,
 )
 from node.p2p.handshake import Handshake
-from node.p2p.identity import NodeIdentity, check_certificate, client_context, server_context
+from node.p2p.identity import NodeIdentity, client_context, server_context
 from node.p2p.link import Link, Socket
+from node.p2p.member import MemberEndpoint, PeerStats
 from node.p2p.reputation import Reputation
 
 _REASON_HEADER = "X-Hearth-Reason"
 _REASON_LENGTH_MAX = 200
 
 _log = structlog.get_logger("p2p")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberEndpoint:
-    """Where a member is reached and by what it is known."""
-
-    index: int
-    """Place in the member set of the epoch."""
-    name: str
-    node_key: bytes
-    """Ed25519, 32 bytes."""
-    certificate: bytes
-    """DER, made from the node key (`node.p2p.identity.make_certificate`)."""
-    host: str
-    port: int
-
-    def __post_init__(self) -> None:
-        check_certificate(self.certificate, self.node_key)
-        if not 0 < len(self.name) <= NAME_LENGTH_MAX:
-            raise ValueError(f"name must have 1 to {NAME_LENGTH_MAX} characters, got {self.name!r}")
-        if not 0 < self.port < 1 << 16:
-            raise ValueError(f"port must lie in 1..65535, got {self.port}")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerStats:
-    """What is known of one other member at this moment; counters are of this process's life."""
-
-    member: int
-    name: str
-    is_up: bool
-    is_partitioned: bool
-    bytes_in: int
-    bytes_out: int
-    queued_bytes: int
-    dropped_frames: int
-    links: int
-    """How many links were opened so far."""
-    score: int
-    banned_ms: int
-    last_error: str
-    """Why the last link ended or could not be opened; empty if never."""
 
 
 @final
@@ -160,9 +117,8 @@ class PeerNetwork:
             ssl=server_context(self._identity, certificates),
             ssl_handshake_timeout=self._config.handshake_ms / 1000,
         )
-        dialling = client_context(self._identity, certificates)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=dialling, limit=0, force_close=True)
+            connector=aiohttp.TCPConnector(limit=0, force_close=True)
         )
         self._tasks = [asyncio.create_task(self._keep_house())]
         for peer in self._peers.values():
@@ -288,10 +244,12 @@ class PeerNetwork:
 
     async def _keep_dialling(self, peer: _Peer) -> None:
         """Dial one member for ever; pauses double up to the cap and have jitter (0.5 to 1.5)."""
+        # A root for each: another member that answers at this address fails in the handshake.
+        context = client_context(self._identity, (peer.endpoint.certificate,))
         pause_ms = self._config.dial_base_ms
         while True:
             try:
-                await self._dial(peer)
+                await self._dial(peer, context)
                 pause_ms = self._config.dial_base_ms
             except (aiohttp.ClientError, OSError, TimeoutError, LinkRefused) as error:
                 self._note_failure(peer, error)
@@ -299,7 +257,7 @@ class PeerNetwork:
             jitter = 0.5 + random.random()  # noqa: S311  Spreads dials; nothing to guess.
             await asyncio.sleep(pause_ms * jitter / 1000)
 
-    async def _dial(self, peer: _Peer) -> None:
+    async def _dial(self, peer: _Peer, context: ssl.SSLContext) -> None:
         """Open a link and serve it until it ends."""
         endpoint = peer.endpoint
         self._check_welcome(endpoint.index)
@@ -307,6 +265,7 @@ class PeerNetwork:
         async with asyncio.timeout(self._config.handshake_ms / 1000):
             socket = await self._session.ws_connect(
                 f"wss://{endpoint.host}:{endpoint.port}{PATH}",
+                ssl=context,
                 protocols=(SUBPROTOCOL,),
                 compress=0,
                 max_msg_size=FRAME_BYTES_MAX,
@@ -325,7 +284,7 @@ class PeerNetwork:
     ) -> None:
         tls = socket.get_extra_info("ssl_object")
         if tls is None or tls.getpeercert(binary_form=True) != endpoint.certificate:
-            raise LinkRefused(f"certificate at {endpoint.host}:{endpoint.port} is another member's")
+            raise LinkRefused("the certificate at its address is another one's")
 
     async def _serve(self, peer: _Peer, socket: Socket) -> None:
         """Run an open link: up, its frames, down."""
@@ -392,6 +351,10 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.WSServerHandshakeError):
         told = error.headers.get(_REASON_HEADER) if error.headers is not None else None
         return f"refused by the peer: {(told or f'status {error.status}')[:_REASON_LENGTH_MAX]}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "the certificate at its address is another one's"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error}"[:_REASON_LENGTH_MAX]
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error)[:_REASON_LENGTH_MAX] or type(error).__name__

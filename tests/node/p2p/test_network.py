@@ -13,7 +13,8 @@ from node.p2p.config import NetworkConfig
 from node.p2p.frames import PATH, SUBPROTOCOL, Channel, encode_frame
 from node.p2p.handshake import Handshake
 from node.p2p.identity import NodeIdentity, client_context
-from node.p2p.network import MemberEndpoint, PeerNetwork
+from node.p2p.member import MemberEndpoint
+from node.p2p.network import PeerNetwork
 
 pytestmark = pytest.mark.e2e
 
@@ -181,7 +182,7 @@ def test_a_member_at_another_members_address_is_refused():
         wrong = [members[0], misled, members[2]]
         first, third = Host(0, wrong), Host(2, members)
         async with running(first, third):
-            await stats_show(first, 1, lambda s: "another member's" in s.last_error)
+            await stats_show(first, 1, lambda s: "another one's" in s.last_error)
             assert ("up", 1) not in first.changes
 
     asyncio.run(scenario())
