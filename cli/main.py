@@ -1,0 +1,55 @@
+"""The `hearth` command. Subcommands are imported when they are called, so that help is instant."""
+
+import importlib
+from typing import final
+
+import click
+
+_COMMANDS = {
+    "agent": ("cli.agent", "Run a household's agents."),
+    "bench": ("cli.bench", "Measure, and print the figures of docs/performance.md."),
+    "chain": ("cli.chain", "Look at blocks, transactions, events and proofs."),
+    "fuzz": ("cli.fuzz", "Look for a schedule that breaks the consensus."),
+    "genesis": ("cli.genesis", "Make and check the file that all nodes share."),
+    "keys": ("cli.keys", "Make, show and restore a household's keys."),
+    "market": ("cli.market", "Watch the market and its windows."),
+    "members": ("cli.members", "List members, propose and vote."),
+    "meters": ("cli.meters", "Certify, audit, run and verify meters."),
+    "node": ("cli.node", "Run this household's node and ask how it is."),
+    "ramp": ("cli.ramp", "Money in and out, attested by the members."),
+    "testnet": ("cli.testnet", "A whole neighbourhood on this machine."),
+    "wallet": ("cli.wallet", "Balances and transfers."),
+}
+
+
+@final
+class _LazyGroup(click.Group):
+    """Knows names and one-line helps without importing what is behind them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name][0])
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS)])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hearth", prog_name="hearth")
+def main() -> None:
+    r"""Trade electricity with your neighbours on a chain that you run together.
+
+    \b
+    Start here:
+      hearth testnet up -n 4        four households on this machine
+      hearth wallet balance         who has what
+      hearth market watch           the market hour, live
+    """
