@@ -30,11 +30,20 @@ class Event(Protocol):
 
 
 class Contract(Protocol):
-    """What the context needs to know of `vm.native.NativeContract`."""
+    """What the host needs to know of `vm.native.NativeContract`."""
 
     ADDRESS: ClassVar[bytes]
     PRIVILEGED: ClassVar[bool]
     EVENTS: ClassVar[tuple[type[Event], ...]]
+
+    def genesis(self, ctx: "CallContext", params: Params, /) -> None:
+        """Write the first state."""
+
+    def call(self, run: "Run", data: bytes, /, *, caller: bytes, sponsor: bytes) -> bytes:
+        """Decode the calldata, run the method, and return the encoded result."""
+
+    def on_deadline(self, ctx: "CallContext", payload: bytes, /) -> None:
+        """Act on a deadline."""
 
 
 @final

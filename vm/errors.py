@@ -149,3 +149,16 @@ class GenesisError(VmError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+@final
+class CallReverted(VmError):
+    """A call whose gas was to be estimated reverts: there is no estimate.
+
+    Attributes:
+        output: revert data, for the client.
+    """
+
+    def __init__(self, output: bytes) -> None:
+        super().__init__(f"execution reverted: 0x{output[:64].hex()}")
+        self.output = output

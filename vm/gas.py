@@ -67,9 +67,13 @@ HASH = 500
 
 def intrinsic_gas(tx: Transaction) -> int:
     """Return what a transaction costs before anything is executed."""
-    data = tx.data
-    zeros = data.count(0)
-    gas = TX_BASE + DATA_ZERO_BYTE * zeros + DATA_BYTE * (len(data) - zeros)
+    gas = call_intrinsic_gas(tx.data)
     for _, keys in tx.access_list:
         gas += ACCESS_LIST_ADDRESS + ACCESS_LIST_KEY * len(keys)
     return gas
+
+
+def call_intrinsic_gas(data: bytes) -> int:
+    """Return the same for a transaction that carries `data` and no access list."""
+    zeros = data.count(0)
+    return TX_BASE + DATA_ZERO_BYTE * zeros + DATA_BYTE * (len(data) - zeros)

@@ -1,0 +1,104 @@
+"""A block in the making: receipts and gas so far, and the header that they add up to."""
+
+from dataclasses import dataclass
+from typing import final
+
+from crypto.hashing import Digest
+from crypto.merkle import SparseMerkleTree, TreeUpdate
+from crypto.merkle_list import list_root
+from vm.block import BLOCK_BYTES_MAX, HEADER_BYTES, Header
+from vm.context import BlockInfo
+from vm.errors import BlockReason, InvalidBlock
+from vm.members import members_hash
+from vm.receipt import Receipt, encode_receipt
+from vm.state import Changes, Journal
+from vm.transaction import Transaction
+
+_ITEM_OVERHEAD_BYTES = 5  # Of a byte string in msgpack, at most.
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """A block's effects, ready to be written in one batch if the block is sealed."""
+
+    header: Header
+    receipts: tuple[Receipt, ...]
+    """One for each transaction, in order."""
+    changes: Changes
+    """Net changes of the state, ascending by key."""
+    tree_update: TreeUpdate
+    tx_hashes: tuple[bytes, ...]
+    """Keccak-256 of each raw transaction, 32 bytes."""
+
+
+@final
+class Draft:
+    """What has been executed so far, in order; one owner, used once."""
+
+    def __init__(self, journal: Journal, info: BlockInfo) -> None:
+        self.journal = journal
+        self.info = info
+        self.raws: list[bytes] = []
+        self.hashes: list[bytes] = []
+        self.receipts: list[Receipt] = []
+        self.gas_used = 0
+        self.bytes_left = BLOCK_BYTES_MAX - HEADER_BYTES - 4 * _ITEM_OVERHEAD_BYTES
+
+    def has_room_for(self, tx: Transaction, block_gas_limit: int) -> bool:
+        """Return whether gas and bytes suffice, should `tx` use all its gas."""
+        return (
+            self.gas_used + tx.gas_limit <= block_gas_limit
+            and len(tx.raw) + _ITEM_OVERHEAD_BYTES <= self.bytes_left
+        )
+
+    def add(self, raw: bytes, tx_hash: bytes, receipt: Receipt) -> None:
+        """Append an executed transaction."""
+        self.raws.append(raw)
+        self.hashes.append(tx_hash)
+        self.receipts.append(receipt)
+        self.gas_used += receipt.gas_used
+        self.bytes_left -= len(raw) + _ITEM_OVERHEAD_BYTES
+
+    def finish(self, parent_hash: Digest, tree: SparseMerkleTree) -> Execution:
+        """Return the block's effects; `tree` stands over the state before it."""
+        changes = self.journal.changes()
+        update = tree.update(changes)
+        header = Header(
+            number=self.info.height,
+            parent_hash=parent_hash,
+            time_ms=self.info.time_ms,
+            transactions_root=list_root(self.raws),
+            state_root=update.root,
+            receipts_root=list_root([encode_receipt(receipt) for receipt in self.receipts]),
+            next_members_hash=members_hash(self.journal),
+            gas_used=self.gas_used,
+        )
+        return Execution(
+            header=header,
+            receipts=tuple(self.receipts),
+            changes=changes,
+            tree_update=update,
+            tx_hashes=tuple(self.hashes),
+        )
+
+
+_COMPARED = {
+    "transactions_root": BlockReason.WRONG_TRANSACTIONS_ROOT,
+    "gas_used": BlockReason.WRONG_GAS_USED,
+    "receipts_root": BlockReason.WRONG_RECEIPTS_ROOT,
+    "state_root": BlockReason.WRONG_STATE_ROOT,
+    "next_members_hash": BlockReason.WRONG_MEMBERS_HASH,
+}
+"""In this order: what differs first is nearest to the cause."""
+
+
+def check_header(claimed: Header, computed: Header) -> None:
+    """Compare what a proposer claims with what execution gave, or raise InvalidBlock."""
+    for name, reason in _COMPARED.items():
+        theirs, ours = getattr(claimed, name), getattr(computed, name)
+        if theirs != ours:
+            if isinstance(ours, bytes):
+                theirs, ours = theirs.hex(), ours.hex()
+            raise InvalidBlock(reason, f"header.{name}", f"must be {ours}, got {theirs}")
+    assert claimed == computed, "number, parent and time were compared before execution"
