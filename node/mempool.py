@@ -6,7 +6,7 @@ household's flood delays nobody else. Limits are per sponsor for the same reason
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -79,6 +79,11 @@ class _Lane:
         self.free = account.nonce
         self.entries: dict[int, _Entry] = {}
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the first transaction can run, as far as nonces go."""
+        return self.start in self.entries
+
     def settle(self) -> None:
         """Recompute `free` after `start` moved or an entry left."""
         free = self.start
@@ -114,6 +119,7 @@ class Mempool:
         self._config = config
         self._accounts = accounts
         self._by_hash: dict[bytes, _Entry] = {}  # In order of admission, so of expiry.
+        self._by_raw: dict[bytes, Transaction] = {}
         self._lanes: dict[bytes, _Lane] = {}
         self._shares: dict[bytes, _Share] = {}
 
@@ -122,6 +128,11 @@ class Mempool:
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._by_hash
+
+    @property
+    def known(self) -> Mapping[bytes, Transaction]:
+        """What waits here by raw bytes, so that a block's check decodes and recovers nothing."""
+        return self._by_raw
 
     def get(self, digest: bytes) -> Transaction | None:
         """Return the waiting transaction with this hash, or None."""
@@ -147,6 +158,7 @@ class Mempool:
         self._check_room(tx, lane.sponsor, share, now_ms)
         entry = _Entry(tx, sender, now_ms + self._config.time_to_live_ms, is_own)
         self._by_hash[tx.hash] = entry
+        self._by_raw[tx.raw] = tx
         lane.entries[tx.nonce] = entry
         if tx.nonce == lane.free:
             lane.settle()
@@ -206,32 +218,14 @@ class Mempool:
         )
 
     def has_executable(self, now_ms: int) -> bool:
-        """Whether a block at `now_ms` could hold something that waits here.
-
-        Senders that lost their registration are dropped on the way: they would make every
-        backup wait for a block that no primary can build.
-        """
-        lost: list[bytes] = []
-        is_found = False
+        """Whether a block at `now_ms` could hold something that waits here."""
         for sponsor, share in self._shares.items():
-            left: int | None = None
-            for sender, lane in share.lanes.items():
-                if lane.free == lane.start:
-                    continue
-                account = self._accounts.account(sender)
-                if account is None or account.sponsor != sponsor:
-                    lost.append(sender)
-                    continue
-                left = self._accounts.gas_left(sponsor, now_ms) if left is None else left
-                if lane.entries[lane.start].tx.gas_limit <= left:
-                    is_found = True
-                    break
-            if is_found:
-                break
-        for sender in lost:
-            for entry in list(self._lanes[sender].entries.values()):
-                self._remove(entry)
-        return is_found
+            ready = [lane.entries[lane.start].tx for lane in share.lanes.values() if lane.is_ready]
+            if ready:
+                left = self._accounts.gas_left(sponsor, now_ms)
+                if any(tx.gas_limit <= left for tx in ready):
+                    return True
+        return False
 
     def pending_nonce(self, address: bytes) -> int | None:
         """Return the nonce after those waiting in a row, None if nothing of the sender waits."""
@@ -245,8 +239,11 @@ class Mempool:
     # Removal.
 
     def on_block(self, senders: Iterable[bytes], now_ms: int) -> None:
-        """Drop what the new head has made void: used nonces of `senders`, and what expired."""
-        for sender in dict.fromkeys(senders):
+        """Drop what the new head has made void, and what expired.
+
+        `senders` are those whose accounts the block changed: nonce or registration.
+        """
+        for sender in senders:
             lane = self._lanes.get(sender)
             if lane is None:
                 continue
@@ -279,7 +276,7 @@ class Mempool:
         tx = entry.tx
         lane = self._lanes[entry.sender]
         share = self._shares[lane.sponsor]
-        del self._by_hash[tx.hash], lane.entries[tx.nonce]
+        del self._by_hash[tx.hash], self._by_raw[tx.raw], lane.entries[tx.nonce]
         share.count -= 1
         share.bytes -= len(tx.raw)
         if not lane.entries:
