@@ -1,0 +1,115 @@
+"""One account's transactions in order: nonces, what is in flight, and recovery after a refusal.
+
+Each agent account has one lane, so nonces never race. After a refusal, or when nothing is sealed
+for too long, the lane asks for the chain's nonce, forgets what the chain has, and sends the rest
+again in order under consecutive nonces. Nothing is sent twice to effect: a call is renumbered only
+when the chain's nonce shows that its old number was not used.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, final
+
+from market.agents.actions import Action, AskNonce, SendTransaction
+
+IN_FLIGHT_MAX = 64
+"""As many as a node's mempool keeps ahead of the account's nonce."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A contract call without its nonce; `tag` is the core's own name for it."""
+
+    contract: str
+    function: str
+    args: tuple[Any, ...]
+    tag: tuple[str, int]
+
+
+@final
+class NonceLane:
+    """Numbers calls of one account; all methods return the actions to perform."""
+
+    __slots__ = ("_account", "_asked_ms", "_calls", "_next", "_patience_ms", "_sent_ms")
+
+    def __init__(self, account: str, *, patience_ms: int) -> None:
+        self._account = account
+        self._patience_ms = patience_ms
+        self._next: int | None = None
+        """Nonce of the first of `_calls`; None while the chain's is not known."""
+        self._calls: deque[Call] = deque()
+        self._asked_ms: int | None = None
+        self._sent_ms = 0
+
+    def send(self, call: Call, now_ms: int) -> tuple[Action, ...]:
+        """Queue `call` behind the others of the account.
+
+        Raises:
+            OverflowError: IN_FLIGHT_MAX calls wait; the caller drops its call.
+        """
+        if len(self._calls) >= IN_FLIGHT_MAX:
+            raise OverflowError(f"at most {IN_FLIGHT_MAX} transactions in flight")
+        self._calls.append(call)
+        if self._next is None:
+            return self._ask(now_ms)
+        if len(self._calls) == 1:
+            self._sent_ms = now_ms
+        return (self._numbered(len(self._calls) - 1),)
+
+    def on_sealed(self, nonce: int, now_ms: int) -> Call | None:
+        """Take what is sealed out of the lane and return the call, if it was ours."""
+        if self._next is None or not self._next <= nonce < self._next + len(self._calls):
+            return None
+        # Nonces seal in order: whatever stands before it was sealed as well.
+        while self._next < nonce:
+            self._calls.popleft()
+            self._next += 1
+        self._next += 1
+        self._sent_ms = now_ms
+        return self._calls.popleft()
+
+    def on_refused(self, nonce: int, now_ms: int) -> tuple[Action, ...]:
+        """Ask for the chain's nonce, unless the refused transaction is already settled."""
+        if self._next is not None and nonce < self._next:
+            return ()
+        return self._ask(now_ms)
+
+    def on_nonce(self, nonce: int, now_ms: int) -> tuple[Action, ...]:
+        """Continue from the chain's next nonce; sends everything that is not sealed again."""
+        self._asked_ms = None
+        if self._next is not None:
+            for _ in range(min(len(self._calls), max(0, nonce - self._next))):
+                self._calls.popleft()
+        self._next = nonce
+        self._sent_ms = now_ms
+        return tuple(self._numbered(index) for index in range(len(self._calls)))
+
+    def on_tick(self, now_ms: int) -> tuple[Action, ...]:
+        """Ask again when no answer came, or when nothing was sealed for too long."""
+        since = self._sent_ms if self._asked_ms is None else self._asked_ms
+        if self._calls and now_ms - since >= self._patience_ms:
+            return self._ask(now_ms, again=True)
+        return ()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are not sealed yet."""
+        return len(self._calls)
+
+    def _ask(self, now_ms: int, *, again: bool = False) -> tuple[Action, ...]:
+        if self._asked_ms is not None and not again:
+            return ()
+        self._asked_ms = now_ms
+        return (AskNonce(self._account),)
+
+    def _numbered(self, index: int) -> SendTransaction:
+        assert self._next is not None, "only called once the chain's nonce is known"
+        call = self._calls[index]
+        return SendTransaction(
+            account=self._account,
+            nonce=self._next + index,
+            contract=call.contract,
+            function=call.function,
+            args=call.args,
+        )

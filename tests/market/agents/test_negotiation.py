@@ -1,0 +1,74 @@
+"""Negotiation among many: sells out, never twice, inside the band, whatever the relay does."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto.keys import verify_account
+from market.agents.acceptance import acceptance_digest
+from market.agents.ontology import Performative
+from tests.market.agents.negotiation import FEED_IN, RETAIL, Neighbourhood
+
+quantities = st.lists(st.integers(1, 16_383), min_size=1, max_size=7)
+
+
+@settings(max_examples=40)
+@given(offers=quantities, calls=quantities, seed=st.integers(0, 2**32))
+def test_an_honest_relay_sells_out_exactly(offers, calls, seed) -> None:
+    """Mission, section 3.4: all offered energy or all demand is sold out when the hour closes."""
+    world = Neighbourhood(offers, calls, seed).run()
+    assert world.left_over == 0
+    assert world.sold == world.bought
+    for seller in world.sellers.values():
+        for agreement in seller.agreements:
+            assert FEED_IN < agreement.terms.price < RETAIL
+            verify_account(
+                agreement.terms.buyer, acceptance_digest(agreement.terms), agreement.signature
+            )
+
+
+@settings(max_examples=30)
+@given(
+    offers=quantities,
+    calls=quantities,
+    seed=st.integers(0, 2**32),
+    loss=st.floats(0, 0.15),
+    repeat=st.floats(0, 0.3),
+)
+def test_a_bad_relay_never_sells_twice_and_still_sells_out(
+    offers, calls, seed, loss, repeat
+) -> None:
+    """Time-outs and repetitions bridge losses when the hour is long against the delay."""
+    world = Neighbourhood(
+        offers, calls, seed, loss=loss, repeat=repeat, negotiation_ms=30_000, tick_ms=50
+    ).run()
+    assert world.left_over == 0
+
+
+@pytest.mark.parametrize("delay_ms", [(100, 200), (150, 350)])
+def test_slow_relay_sells_out(delay_ms) -> None:
+    for seed in range(5):
+        world = Neighbourhood([900, 50, 700], [300, 300, 800, 20], seed, delay_ms=delay_ms).run()
+        assert world.left_over == 0
+
+
+def test_a_silent_seller_does_not_hold_up_the_others() -> None:
+    """Every request has a time-out, after which the agent goes to its next best choice."""
+    world = Neighbourhood([500, 500], [400, 100], seed=1, silent_sellers=(0,)).run()
+    assert sum(world.sold.values()) == 500
+    assert sum(world.bought.values()) == 500
+
+
+def test_equal_crowds_do_not_crumble() -> None:
+    """Ten sellers and ten buyers of equal size: one agreement each, or little more."""
+    world = Neighbourhood([100] * 10, [100] * 10, seed=3).run()
+    assert world.left_over == 0
+    assert len(world.sold) <= 20
+
+
+def test_scarce_energy_goes_to_the_highest_bids() -> None:
+    """In the last minutes sellers accept the highest bids."""
+    world = Neighbourhood([100], [100, 100, 100], seed=11).run()
+    (agreement,) = next(iter(world.sellers.values())).agreements
+    signed = [m.price for m in world.log if m.performative is Performative.ACCEPT_PROPOSAL]
+    assert agreement.terms.price == max(signed)
