@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import final
 
 from vm.errors import Revert
-from vm.state import Journal, StateReader
+from vm.state import Changes, Journal, StateReader
 
 _ACCOUNT = b"a"
 _QUOTA = b"q"
@@ -73,3 +73,8 @@ def use_quota(journal: Journal, sponsor: bytes, window: int, gas: int) -> None:
     """Add `gas` to what `sponsor` has used in `window`; what was of another window is forgotten."""
     used = quota_used(journal, sponsor, window) + gas
     journal.put(_QUOTA + sponsor, window.to_bytes(8, "big") + used.to_bytes(8, "big"))
+
+
+def changed_addresses(changes: Changes) -> list[bytes]:
+    """Return the addresses whose accounts a block changed: senders, and (un)registered ones."""
+    return [key[1:] for key, _ in changes if key[:1] == _ACCOUNT]
