@@ -175,14 +175,13 @@ class CallContext:
             Revert: OUT_OF_GAS, or KEY_TOO_LONG.
         """
         run, full = self._run, self._prefix + key
+        value = run.journal.get(full) or b""
         if full in run.read:
             run.charge(gas.AGAIN)
-            return run.journal.get(full) or b""
-        _check_key(key)
-        run.charge(gas.READ)
-        run.read.add(full)
-        value = run.journal.get(full) or b""
-        run.charge(gas.READ_BYTE * len(value))
+        else:
+            _check_key(key)
+            run.charge(gas.READ + gas.READ_BYTE * len(value))
+            run.read.add(full)
         return value
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -199,9 +198,8 @@ class CallContext:
             run.charge(gas.AGAIN + gas.WRITE_BYTE * len(value))
         else:
             _check_key(key)
-            run.charge(gas.WRITE)
-            is_new = run.journal.get(full) is None
-            run.charge(gas.WRITE_BYTE * len(value) + (gas.WRITE_NEW - gas.WRITE) * is_new)
+            price = gas.WRITE_NEW if run.journal.get(full) is None else gas.WRITE
+            run.charge(price + gas.WRITE_BYTE * len(value))
             run.written.add(full)
             run.read.add(full)
         run.journal.put(full, value)

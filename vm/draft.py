@@ -45,12 +45,9 @@ class Draft:
         self.gas_used = 0
         self.bytes_left = BLOCK_BYTES_MAX - HEADER_BYTES - 4 * _ITEM_OVERHEAD_BYTES
 
-    def has_room_for(self, tx: Transaction, block_gas_limit: int) -> bool:
-        """Return whether gas and bytes suffice, should `tx` use all its gas."""
-        return (
-            self.gas_used + tx.gas_limit <= block_gas_limit
-            and len(tx.raw) + _ITEM_OVERHEAD_BYTES <= self.bytes_left
-        )
+    def has_room_for(self, tx: Transaction) -> bool:
+        """Return whether the block has bytes left for `tx`."""
+        return len(tx.raw) + _ITEM_OVERHEAD_BYTES <= self.bytes_left
 
     def add(self, raw: bytes, tx_hash: bytes, receipt: Receipt) -> None:
         """Append an executed transaction."""

@@ -206,17 +206,17 @@ class Machine:
                 break
             try:
                 sender = tx.sender()
-                if sender in waiting:
-                    continue
-                check_alone(self.genesis, tx)
-                if not draft.has_room_for(tx, limit):
+                if sender in waiting or not draft.has_room_for(tx):
                     waiting.add(sender)
                     continue
                 receipt = apply_transaction(
                     self._host, draft.journal, draft.info, tx, gas_before=draft.gas_used
                 )
             except InvalidTransaction as error:
-                dropped.append((tx, error.reason))
+                if error.reason is TxReason.EXCEEDS_BLOCK_GAS:
+                    waiting.add(tx.sender())
+                else:
+                    dropped.append((tx, error.reason))
                 continue
             draft.add(tx.raw, tx.hash, receipt)
         return tuple(dropped)

@@ -112,9 +112,21 @@ class Method:
     outputs: tuple[Parameter, ...]
     input_types: tuple[str, ...]
     output_types: tuple[str, ...]
+    output_words: tuple[Callable[[Any], bytes], ...] | None
+    """One encoder for each output where all are words: the fast path."""
     has_many_outputs: bool
     """The Python method returns a tuple with one item for each output."""
     function: Callable[..., Any]
+
+    def encode_result(self, result: Any) -> bytes:
+        """Return what the Python method returned as ABI-encoded return data."""
+        if not self.output_types:
+            return b""
+        values = result if self.has_many_outputs else (result,)
+        if self.output_words is not None:
+            pairs = zip(self.output_words, values, strict=True)
+            return b"".join([write(value) for write, value in pairs])
+        return abi.encode(self.output_types, values)
 
     @property
     def signature(self) -> str:
@@ -233,9 +245,7 @@ class NativeContract:
         except DecodeError as error:
             raise Revert("BAD_CALLDATA", f"{method.name}: {error}") from None
         result = method.function(self, ctx, *arguments)
-        if not method.output_types:
-            return b""
-        output = abi.encode(method.output_types, result if method.has_many_outputs else (result,))
+        output = method.encode_result(result)
         ctx.charge(prices.OUTPUT_BYTE * len(output))
         return output
 
@@ -255,6 +265,8 @@ def _read_method(function: Callable[..., Any]) -> Method:
     has_many_outputs = get_origin(result) is tuple
     results = get_args(result) if has_many_outputs else () if result is type(None) else (result,)
     outputs = tuple(_parameter(function, "", hint) for hint in results)
+    kinds = [abi.parse_type(parameter.type) for parameter in outputs]
+    words = tuple(kind.write for kind in kinds if isinstance(kind, abi.Word))
     return Method(
         name=mark.name or _camel_case(function.__name__),
         gas=mark.gas,
@@ -263,6 +275,7 @@ def _read_method(function: Callable[..., Any]) -> Method:
         outputs=outputs,
         input_types=tuple(parameter.type for parameter in inputs),
         output_types=tuple(parameter.type for parameter in outputs),
+        output_words=words if len(words) == len(kinds) else None,
         has_many_outputs=has_many_outputs,
         function=function,
     )

@@ -10,8 +10,18 @@ from vm import gas
 from vm.errors import GenesisError, Revert
 from vm.genesis import Genesis, GenesisMember, GenesisMeter
 from vm.machine import Machine
-from vm.native import U64, U256, Abi, Address, Bool, Bytes, CallContext, NativeContract
-from vm.native import external, view
+from vm.native import (
+    U64,
+    U256,
+    Abi,
+    Address,
+    Bool,
+    Bytes,
+    CallContext,
+    NativeContract,
+    external,
+    view,
+)
 from vm.transaction import decode, sign_transaction
 
 TOY = bytes.fromhex("0000000000000000000000000000000000000999")
