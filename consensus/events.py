@@ -77,7 +77,10 @@ class NothingToBuild:
 @final
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """Answer to `Validate`: executing the body gave `digest` (ok), or it is not valid here."""
+    """Answer to `Validate`: executing the body gave `digest` (ok), or it is not valid here.
+
+    Every `Validate` is answered, in order, even when the height is decided by then.
+    """
 
     digest: Digest
     ok: bool
@@ -122,8 +125,6 @@ class Reason(IntEnum):
     """Two different signed messages where one is allowed; `Evidence` comes with it."""
     INVALID_PROPOSAL = 10
     """The application refused the body. Perhaps a wrong clock: not transferable."""
-    UNSOLICITED = 11
-    """A reply that nobody asked for."""
 
 
 # Effects.

@@ -37,6 +37,8 @@ class Membership:
     """Node public keys (Ed25519, 32 bytes), ascending, distinct."""
     first_height: Height = Height(1)
     first_term: Term = Term(0)
+    term_blocks: int = TERM_BLOCKS
+    """Heights in a term."""
     _indices: dict[bytes, MemberIndex] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +46,8 @@ class Membership:
             raise ValueError("epoch and first_term must not be negative")
         if self.first_height < 1:
             raise ValueError(f"first_height counts from 1, got {self.first_height}")
+        if self.term_blocks < 1:
+            raise ValueError(f"term_blocks must be at least 1, got {self.term_blocks}")
         if len(self.members) > MAX_MEMBERS:
             raise ValueError(f"members must be at most {MAX_MEMBERS}, got {len(self.members)}")
         if any(len(key) != PUBLIC_KEY_BYTES for key in self.members):
@@ -70,7 +74,7 @@ class Membership:
 
     @cached_property
     def _digest(self) -> Digest:
-        numbers = (self.epoch, self.first_height, self.first_term)
+        numbers = (self.epoch, self.first_height, self.first_term, self.term_blocks)
         return tagged_hash(_TAG, *(n.to_bytes(8, "big") for n in numbers), *self.members)
 
     def index_of(self, public: bytes | None) -> MemberIndex | None:
@@ -81,7 +85,7 @@ class Membership:
         """Term of the block at `height`, which must not lie before the epoch."""
         if height < self.first_height:
             raise ValueError(f"height must be at least {self.first_height}, got {height}")
-        return Term(self.first_term + (height - self.first_height) // TERM_BLOCKS)
+        return Term(self.first_term + (height - self.first_height) // self.term_blocks)
 
     def primary(self, term: int, view: int) -> MemberIndex:
         """The member that proposes in `view` of `term`."""

@@ -1,0 +1,33 @@
+"""What a replica knows of each member's link: heard when, claims what, was served when."""
+
+from dataclasses import dataclass
+from typing import final
+
+
+@final
+@dataclass(slots=True)
+class Peer:
+    """One member, as seen from here. Times are milliseconds."""
+
+    is_up: bool = False
+    heard_ms: int = 0
+    """When its last message came, or its link opened."""
+    claimed_height: int = 0
+    """Head that its messages imply. Worthless as proof: it only says whom to ask (rule 20)."""
+    answered_ms: int | None = None
+    """When a STATUS of it was last answered with retransmissions."""
+    served_ms: int | None = None
+    """When it was last sent a body or blocks."""
+    asked_blocks_ms: int | None = None
+    """When it was asked for blocks that have not come yet."""
+
+    def is_online(self, now_ms: int, overdue_ms: int) -> bool:
+        """Whether its link is up and it was heard of lately."""
+        return self.is_up and now_ms - self.heard_ms <= overdue_ms
+
+    def may_serve(self, now_ms: int, interval_ms: int) -> bool:
+        """Whether the quota allows another large answer now; counts it if so (rule 35)."""
+        if self.served_ms is not None and now_ms - self.served_ms < interval_ms:
+            return False
+        self.served_ms = now_ms
+        return True

@@ -1,0 +1,342 @@
+"""One replica: state, `step`, dispatch. Read this first.
+
+A step takes one event in, then tries the rules, in order, until none applies; last, the
+pacemaker looks at the time. Effects leave in the order in which they must be performed.
+"""
+
+from collections.abc import Callable
+from typing import assert_never, final
+
+from consensus import normal_case, pacemaker, recovery, retransmission, view_change
+from consensus.certificates import Head
+from consensus.config import ConsensusConfig
+from consensus.errors import DoubleSign
+from consensus.events import (
+    Applied,
+    Built,
+    Effect,
+    Event,
+    NothingToBuild,
+    PeerDown,
+    PeerUp,
+    Pending,
+    Receive,
+    Tick,
+    Validated,
+)
+from consensus.keyring import Keyring
+from consensus.membership import Epoch, MemberIndex, Membership, Term, View
+from consensus.messages import (
+    Blocks,
+    BodyReply,
+    Commit,
+    GetBlocks,
+    GetBody,
+    GetHead,
+    HeadReply,
+    Message,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Status,
+    ViewChange,
+)
+from consensus.state import State
+from consensus.verification import remember_head
+from consensus.vote_log import Record
+from consensus.waiting import Waiting, waiting_for
+from crypto.hashing import Digest
+
+_RULES: tuple[Callable[[State], bool], ...] = (
+    recovery.take_block,
+    normal_case.decide,
+    recovery.end_learning,
+    view_change.join,
+    view_change.announce,
+    normal_case.propose,
+    normal_case.validate,
+    normal_case.prepare,
+    normal_case.commit,
+)
+"""Decisions first: what is decided needs no vote. Each returns whether it did something."""
+
+
+@final
+class Replica:
+    """One replica. Feed it events with `step`; perform the effects it returns, in order.
+
+    The same events give the same effects: no clock, socket, file or random source is read
+    here. Not thread-safe; one task owns it. Can be copied with `copy.deepcopy`.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: ConsensusConfig,
+        genesis_hash: Digest,
+        membership: Membership,
+        head: Head,
+        keyring: Keyring,
+        recovered: tuple[Record, ...] = (),
+        digest_of: Callable[[bytes], bytes],
+    ) -> None:
+        """Take up at a durable head with the records that the vote log holds.
+
+        Args:
+            config: own timer settings.
+            genesis_hash: digest of block 0; bound into every signature.
+            membership: who seals the block at `head.height` + 1.
+            head: the highest block that is stored, with its seal.
+            keyring: own key, or none for a follower.
+            recovered: `vote_log.replay(...)`'s records, all of them.
+            digest_of: the digest that a body has, cheap and total: nothing is executed.
+
+        Raises:
+            CorruptLog: the records contradict each other or belong to another member.
+        """
+        if head.height == 0 and head.digest != genesis_hash:
+            raise ValueError("the digest of block 0 must be genesis_hash")
+        self._s = State(
+            config=config,
+            genesis_hash=genesis_hash,
+            membership=membership,
+            head=head,
+            keyring=keyring,
+            digest_of=digest_of,
+        )
+        recovery.restore(self._s, recovered)
+
+    def step(self, event: Event, now_ms: int) -> tuple[Effect, ...]:
+        """Advance by one event at `now_ms` of a clock that never runs back.
+
+        Raises nothing on account of a peer: bad input becomes `Suspect` or is ignored. After
+        `Halt` every step is empty.
+        """
+        s = self._s
+        if s.halted is not None:
+            return ()
+        s.effects = []
+        try:
+            pacemaker.begin_step(s, now_ms)
+            _take(s, event)
+            _settle(s)
+            if pacemaker.lose_patience(s):
+                _settle(s)
+            pacemaker.arrange(s)
+        except DoubleSign as error:
+            s.halt(f"asked to sign twice: {error}")
+        return tuple(s.effects)
+
+    @property
+    def wake_at(self) -> int | None:
+        """The next instant at which a `Tick` matters; None when only an event can."""
+        return None if self._s.halted is not None else pacemaker.wake_at(self._s)
+
+    def waiting_for(self) -> Waiting:
+        """What is awaited, from whom, since when: the answer to "why is nothing decided"."""
+        return waiting_for(self._s)
+
+    @property
+    def head(self) -> Head:
+        """The highest block that the application has applied."""
+        return self._s.head
+
+    @property
+    def membership(self) -> Membership:
+        """Who seals the block above the head."""
+        return self._s.membership
+
+    @property
+    def me(self) -> MemberIndex | None:
+        return self._s.me
+
+    @property
+    def epoch(self) -> Epoch:
+        return self._s.epoch
+
+    @property
+    def term(self) -> Term:
+        return self._s.term
+
+    @property
+    def view(self) -> View:
+        """The view last entered."""
+        return self._s.view
+
+    @property
+    def asked(self) -> View:
+        """The view asked for; equal to `view` outside view changes."""
+        return self._s.asked
+
+    @property
+    def primary(self) -> MemberIndex:
+        return self._s.primary
+
+    @property
+    def is_learner(self) -> bool:
+        return self._s.is_learner
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether q members are online, this one included."""
+        return self._s.is_connected
+
+    @property
+    def online(self) -> tuple[MemberIndex, ...]:
+        """Members heard of lately, this one included."""
+        return tuple(MemberIndex(i) for i in range(self._s.n) if self._s.is_online(MemberIndex(i)))
+
+    @property
+    def in_flight(self) -> Digest | None:
+        """Digest of the proposal of the entered view, if there is one."""
+        proposal = self._s.proposal
+        return None if proposal is None else proposal.digest
+
+    @property
+    def prepared_by(self) -> tuple[MemberIndex, ...]:
+        """Members whose PREPARE in the entered view is held."""
+        s = self._s
+        return tuple(v.sender for v in s.prepares if v is not None and v.slot.view == s.view)
+
+    @property
+    def committed_by(self) -> tuple[MemberIndex, ...]:
+        """Members whose COMMIT in the entered view is held."""
+        s = self._s
+        return tuple(v.sender for v in s.commits if v is not None and v.slot.view == s.view)
+
+    @property
+    def timeout_ms(self) -> int:
+        """Present length of the progress and view timers."""
+        return self._s.timers.timeout_ms
+
+    @property
+    def commit_latency_ms(self) -> int:
+        """Smoothed time from a proposal to its decision."""
+        return self._s.timers.commit_latency_ms
+
+    @property
+    def halted(self) -> str | None:
+        """Why the replica stopped, if it did."""
+        return self._s.halted
+
+    @property
+    def table_sizes(self) -> dict[str, int]:
+        """Entries held on account of peers, for metrics and the flood test (rule 33)."""
+        s = self._s
+        return {
+            "pre_prepares": len(s.pre_prepares),
+            "prepares": len(s.prepares),
+            "commits": len(s.commits),
+            "view_changes": len(s.view_changes),
+            "stash": len(s.stash),
+            "buffered": len(s.buffered),
+            "heads": len(s.heads),
+            "verified": len(s.verified),
+            "verdicts": len(s.verdicts),
+            "accused": len(s.accused),
+            "signed": 0 if s.signer is None else len(s.signer),
+        }
+
+
+def _take(s: State, event: Event) -> None:
+    match event:
+        case Receive(sender, message):
+            _receive(s, sender, message)
+        case Tick():
+            s.is_connectivity_stale = True
+        case Applied():
+            _applied(s, event)
+        case Validated():
+            normal_case.on_validated(s, event)
+        case Built() | NothingToBuild():
+            normal_case.on_built(s, event)
+        case Pending(is_pending):
+            s.is_pending = is_pending
+        case PeerUp(member):
+            _hear(s, member)
+            retransmission.send_status(s, member)
+        case PeerDown(member):
+            s.peers[member].is_up = False
+            s.peers[member].asked_blocks_ms = None
+            s.is_connectivity_stale = True
+        case _:
+            assert_never(event)
+
+
+def _hear(s: State, member: MemberIndex) -> None:
+    peer = s.peers[member]
+    if not peer.is_online(s.now_ms, s.config.heartbeat_overdue_ms):
+        s.is_connectivity_stale = True
+    peer.is_up = True
+    peer.heard_ms = s.now_ms
+
+
+def _receive(s: State, sender: MemberIndex, message: Message) -> None:
+    if not 0 <= sender < s.n or sender == s.me:
+        return  # A link of a former epoch, or our own echo.
+    _hear(s, sender)
+    match message:
+        case PrePrepare() | Prepare() | Commit():
+            normal_case.on_vote(s, sender, message)
+        case Status():
+            retransmission.on_status(s, sender, message)
+        case ViewChange():
+            view_change.on_view_change(s, sender, message)
+        case NewView():
+            view_change.on_new_view(s, sender, message)
+        case _:
+            _receive_request_or_reply(s, sender, message)
+
+
+def _receive_request_or_reply(
+    s: State,
+    sender: MemberIndex,
+    message: GetHead | HeadReply | GetBody | BodyReply | GetBlocks | Blocks,
+) -> None:
+    match message:
+        case GetHead():
+            recovery.on_get_head(s, sender, message)
+        case HeadReply():
+            recovery.on_head_reply(s, sender, message)
+        case GetBody():
+            recovery.on_get_body(s, sender, message)
+        case BodyReply():
+            recovery.on_body_reply(s, sender, message)
+        case GetBlocks():
+            recovery.on_get_blocks(s, sender, message)
+        case Blocks():
+            recovery.on_blocks(s, sender, message)
+        case _:
+            assert_never(message)
+
+
+def _applied(s: State, event: Applied) -> None:
+    """The decided block is durable: move the head, and the term or epoch if it ends here."""
+    block = s.applying
+    if block is None or (event.height, event.digest) != (block.height, block.digest):
+        s.halt(f"the application applied height {event.height}, which was not decided")
+        return
+    s.applying = None
+    s.head, s.head_body = block.head, block.body
+    remember_head(s, s.head)
+    s.progressed_ms = s.now_ms
+    s.is_building = False
+    term = event.membership.term(block.height + 1)
+    if s.signer is not None:
+        s.signer.forget_decided(block.height, term)
+    if event.membership != s.membership:
+        s.enter_epoch(event.membership)
+    elif term != s.term:
+        s.enter_term()
+    else:
+        s.enter_height()
+    normal_case.replay_stash(s)
+
+
+def _settle(s: State) -> None:
+    while s.halted is None and s.applying is None:
+        for rule in _RULES:
+            if rule(s):
+                break
+        else:
+            return
