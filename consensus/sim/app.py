@@ -1,0 +1,97 @@
+"""A toy application: blocks are lists of nonces, each of which may be executed once.
+
+It is what the replica orders in the simulator, and it has every rule that a real one has and
+that consensus can get wrong: a block names its height and parent, its time lies above its
+parent's and, if the proposal is fresh, not too far ahead of the clock (rule 32), and no
+transaction is executed twice.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import final
+
+from consensus.sim.faults import TOLERANCE_MS
+from crypto.hashing import DIGEST_BYTES, Digest, tagged_hash
+
+NONCES_PER_BLOCK_MAX = 2
+"""Small, so that a burst of clients needs several blocks."""
+GENESIS_MS = 1_000_000
+"""Wall time of genesis, in ms."""
+
+_HEAD = struct.Struct(">Q32sQH")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The content of a body."""
+
+    height: int
+    parent: Digest
+    time_ms: int
+    nonces: tuple[int, ...]
+
+    def encode(self) -> bytes:
+        head = _HEAD.pack(self.height, self.parent, self.time_ms, len(self.nonces))
+        return head + b"".join(nonce.to_bytes(4, "big") for nonce in self.nonces)
+
+
+def decode_block(body: bytes) -> Block | None:
+    """Read a body; None if it is not the one encoding of a block."""
+    if len(body) < _HEAD.size:
+        return None
+    height, parent, time_ms, count = _HEAD.unpack_from(body)
+    if len(body) != _HEAD.size + 4 * count:
+        return None
+    nonces = (int.from_bytes(body[i : i + 4], "big") for i in range(_HEAD.size, len(body), 4))
+    return Block(height=height, parent=Digest(parent), time_ms=time_ms, nonces=tuple(nonces))
+
+
+def digest_of(body: bytes) -> Digest:
+    """Return what the replicas agree on: it covers chain data only (rule 5)."""
+    return tagged_hash(b"hearth/sim/block", body)
+
+
+GENESIS_DIGEST = tagged_hash(b"hearth/sim/genesis")
+assert len(GENESIS_DIGEST) == DIGEST_BYTES
+
+
+@final
+class App:
+    """State of one instance: what was executed, and what clients have handed in."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        """Rebuild the state from the stored chain (the mempool is lost in a crash)."""
+        self.executed: set[int] = set()
+        self.pending: dict[int, None] = {}
+        self._time_ms = GENESIS_MS
+        for block in blocks:
+            self.apply(block)
+
+    def submit(self, nonce: int) -> None:
+        if nonce not in self.executed:
+            self.pending[nonce] = None
+
+    def build(self, height: int, parent: Digest, clock_ms: int) -> Block | None:
+        """Make a block on the head from the oldest pending nonces; None if there are none."""
+        nonces = tuple(self.pending)[:NONCES_PER_BLOCK_MAX]
+        if not nonces:
+            return None
+        time_ms = max(clock_ms, self._time_ms + 1)
+        return Block(height=height, parent=parent, time_ms=time_ms, nonces=nonces)
+
+    def is_valid(self, block: Block, height: int, parent: Digest, *, clock_ms: int | None) -> bool:
+        """Execute on an overlay; `clock_ms` is None for a carried proposal (rule 32)."""
+        if block.height != height or block.parent != parent or block.time_ms <= self._time_ms:
+            return False
+        if clock_ms is not None and block.time_ms > max(clock_ms + TOLERANCE_MS, self._time_ms + 1):
+            return False
+        is_new = self.executed.isdisjoint(block.nonces)
+        return is_new and 0 < len(set(block.nonces)) == len(block.nonces)
+
+    def apply(self, block: Block) -> None:
+        self._time_ms = block.time_ms
+        self.executed.update(block.nonces)
+        for nonce in block.nonces:
+            self.pending.pop(nonce, None)

@@ -1,0 +1,327 @@
+"""The instances of a run: real replicas, each with its disk and application.
+
+Nothing here is random and nothing knows the time by itself: a driver (`world`, or the
+minimiser's replay) says what happens next, and gets back what leaves an instance.
+"""
+
+from collections import Counter
+from typing import Protocol, final
+
+from consensus.certificates import Head, SigningDomain
+from consensus.config import ConsensusConfig
+from consensus.events import (
+    Applied,
+    Apply,
+    Broadcast,
+    Build,
+    Built,
+    Effect,
+    Event,
+    Evidence,
+    Halt,
+    NothingToBuild,
+    Pending,
+    Persist,
+    Send,
+    ServeBlocks,
+    Suspect,
+    Tick,
+    Validate,
+    Validated,
+)
+from consensus.membership import Epoch, Height, MemberIndex, Membership
+from consensus.messages import (
+    Blocks,
+    Commit,
+    Message,
+    NewView,
+    Prepare,
+    PrePrepare,
+    SealedBlock,
+    ViewChange,
+)
+from consensus.replica import Replica
+from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, App, Block, decode_block, digest_of
+from consensus.sim.checkers import Checkers, Durability, InvariantViolation
+from consensus.sim.disk import Disk
+from consensus.sim.faults import FaultPlan
+from consensus.sim.keys import cluster_keys
+from consensus.vote_log import Record, compact, encode_frame, replay
+
+LOG_RECORDS_MAX = 64
+"""The log is rewritten without what no longer binds when it holds more records."""
+CONFIG = ConsensusConfig()
+
+
+class Driver(Protocol):
+    """Who decides what happens to what leaves an instance."""
+
+    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
+        """An instance sends to a member, or to all others (None)."""
+
+    def request(self, instance: int, answer: Event) -> None:
+        """The application will give `answer`; the driver says when."""
+
+    def stopped(self, instance: int) -> None:
+        """An instance lost power (or halted)."""
+
+
+@final
+class Instance:
+    """One process of a member: a replica, its disk and its application."""
+
+    __slots__ = (
+        "_cluster",
+        "_sent",
+        "_stop_in",
+        "_stop_kept",
+        "app",
+        "builds",
+        "disk",
+        "drift",
+        "index",
+        "is_correct",
+        "member",
+        "outstanding",
+        "records",
+        "replica",
+        "skew_ms",
+        "writes",
+    )
+
+    def __init__(self, cluster: "Cluster", index: int) -> None:
+        plan = cluster.plan
+        self._cluster = cluster
+        self.index = index
+        self.member = MemberIndex(plan.identities[index])
+        self.is_correct = self.member not in plan.twins
+        self.skew_ms = plan.skew_ms[index]
+        self.drift = 1000 + plan.drift_permille[index]
+        self.disk: Disk[SealedBlock] = Disk(cluster.fired)
+        self.app = App(())
+        self.replica: Replica | None = None
+        self.outstanding: list[tuple[Event, SealedBlock | None]] = []
+        """Answers that the application still owes, and the block that each makes durable."""
+        self.records: list[Record] = []
+        """What the synced log holds."""
+        self._sent: set[bytes] = set()
+        """Signatures that have left since the start: each is checked once."""
+        self._stop_in: int | None = None
+        self._stop_kept = 0
+        self.builds = 0
+        self.writes = 0
+
+    def local_ms(self, at_ms: int) -> int:
+        """The instance's monotonic clock."""
+        return at_ms * self.drift // 1000
+
+    def wake_ms(self) -> int | None:
+        """World time at which the replica wants a Tick."""
+        if self.replica is None or (at := self.replica.wake_at) is None:
+            return None
+        return -(-at * 1000 // self.drift)
+
+    def start(self, at_ms: int) -> None:
+        """Start, unless it runs, from the disk: torn tail cut off, head from the block store."""
+        self._stop_in = None
+        if self.replica is not None:
+            return
+        found = replay(self.disk.log)
+        self.disk.rewrite(self.disk.log[: found.valid_bytes])
+        self.records = list(found.records)
+        if self.is_correct:
+            self._cluster.checkers.on_records(self.records, self.member)
+        blocks = self.disk.blocks
+        self.app = App(_content(block) for block in blocks)
+        head = Head(height=Height(0), digest=GENESIS_DIGEST, seal=None)
+        self.replica = Replica(
+            config=CONFIG,
+            genesis_hash=GENESIS_DIGEST,
+            membership=self._cluster.membership,
+            head=blocks[-1].head if blocks else head,
+            keyring=self._cluster.keys.keyring(self.member),
+            recovered=found.records,
+            digest_of=digest_of,
+        )
+        self._sent.clear()
+        self.step(Tick(), at_ms)
+
+    def arm_stop(self, effects: int, kept_permille: int) -> None:
+        """Lose power now (0), or before the given effect from now; nothing if it is down."""
+        if self.replica is None:
+            return
+        self._stop_in, self._stop_kept = effects, kept_permille
+        if effects == 0:
+            self._stop(kept_permille)
+
+    def disarm(self) -> None:
+        self._stop_in = None
+
+    def step(self, event: Event, at_ms: int) -> None:
+        """Feed the replica and perform its effects in order."""
+        if self.replica is None:
+            return
+        for effect in self.replica.step(event, self.local_ms(at_ms)):
+            if self._stop_in is not None:
+                self._stop_in -= 1
+                if self._stop_in <= 0:
+                    if isinstance(effect, Persist):
+                        self.disk.append(encode_frame(effect.records, len(self.disk.log)))
+                    self._stop(self._stop_kept)
+                    return
+            self._perform(effect, at_ms)
+
+    def submit(self, nonce: int, at_ms: int) -> None:
+        if self.replica is None:
+            return
+        self.app.submit(nonce)
+        if self.app.pending:
+            self.step(Pending(is_pending=True), at_ms)
+
+    def answer(self, event: Event, at_ms: int) -> bool:
+        """Let the application finish; False if it does not owe this answer."""
+        owed = next((item for item in self.outstanding if item[0] == event), None)
+        if owed is None:
+            return False
+        self.outstanding.remove(owed)
+        block = owed[1]
+        if block is not None:
+            self._store(block, at_ms)
+        self.step(event, at_ms)
+        return True
+
+    def _store(self, block: SealedBlock, at_ms: int) -> None:
+        """The one atomic batch: the block is durable and executed, or nothing is."""
+        if block.height <= len(self.disk.blocks):
+            return  # Idempotent by height (rule 8).
+        self.disk.blocks.append(block)
+        self.app.apply(_content(block))
+        if len(self.records) > LOG_RECORDS_MAX:
+            membership = self._cluster.membership
+            self.records = list(
+                compact(
+                    self.records,
+                    epoch=membership.epoch,
+                    term=membership.term(block.height + 1),
+                    height=block.height,
+                )
+            )
+            self.disk.rewrite(encode_frame(tuple(self.records), 0))
+        self.step(Pending(is_pending=bool(self.app.pending)), at_ms)
+
+    def _stop(self, kept_permille: int) -> None:
+        self._cluster.fired["crash"] += 1
+        self.disk.crash(kept_permille)
+        self._halt()
+
+    def _halt(self) -> None:
+        self.replica = None
+        self.outstanding.clear()
+        self._stop_in = None
+        self._cluster.driver.stopped(self.index)
+
+    def _perform(self, effect: Effect, at_ms: int) -> None:
+        match effect:
+            case Broadcast(message):
+                self._send(None, message)
+            case Send(to, message):
+                self._send(to, message)
+            case Persist(records):
+                self._persist(records)
+            case Build() | Validate() | Apply():
+                self._request(effect, at_ms)
+            case ServeBlocks(to, from_height, limit):
+                blocks = self.disk.blocks[from_height - 1 : from_height - 1 + limit]
+                if blocks:
+                    self._send(to, Blocks(tuple(blocks)))
+            case _:
+                self._complain(effect)
+
+    def _complain(self, effect: Suspect | Evidence | Halt) -> None:
+        checkers = self._cluster.checkers
+        match effect:
+            case Suspect() if self.is_correct:
+                checkers.accusations.on_suspect(self.index, effect)
+            case Evidence() if self.is_correct:
+                checkers.accusations.on_evidence(self.index, effect)
+            case Halt(reason) if self.is_correct:
+                raise InvariantViolation("halt", f"instance {self.index} halted: {reason}")
+            case Halt():
+                self._halt()
+            case _:
+                pass
+
+    def _send(self, to: MemberIndex | None, message: Message) -> None:
+        if (
+            self.is_correct
+            and isinstance(message, PrePrepare | Prepare | Commit | ViewChange | NewView)
+            and message.sender == self.member
+            and message.signature not in self._sent
+        ):
+            self._sent.add(message.signature)
+            self._cluster.checkers.on_signed(message)
+            Durability.on_send(self.member, message, self.records)
+        self._cluster.driver.send(self.index, to, message)
+
+    def _persist(self, records: tuple[Record, ...]) -> None:
+        self.writes += 1
+        self.disk.append(encode_frame(records, len(self.disk.log)))
+        self.disk.sync()
+        self.records += records
+        if self.is_correct:
+            self._cluster.checkers.on_records(records, self.member)
+
+    def _request(self, effect: Build | Validate | Apply, at_ms: int) -> None:
+        """Execute at once, in the state of this moment; the answer comes when the driver says."""
+        clock_ms = GENESIS_MS + self.local_ms(at_ms) + self.skew_ms
+        block: SealedBlock | None = None
+        answer: Event
+        match effect:
+            case Build(height, parent):
+                self.builds += 1
+                built = self.app.build(height, parent, clock_ms)
+                answer = NothingToBuild(height)
+                if built is not None:
+                    body = built.encode()
+                    answer = Built(height, digest_of(body), body)
+            case Validate(height, digest, body, fresh):
+                content = decode_block(body)
+                parent = self.disk.blocks[-1].digest if self.disk.blocks else GENESIS_DIGEST
+                limit_ms = clock_ms if fresh else None
+                ok = content is not None and self.app.is_valid(
+                    content, height, parent, clock_ms=limit_ms
+                )
+                answer = Validated(digest, ok)
+            case Apply(block):
+                applied = len(self.disk.blocks)
+                pending = sum(1 for _, owed in self.outstanding if owed is not None)
+                if self.is_correct:
+                    self._cluster.checkers.on_apply(self.index, applied + pending, block)
+                answer = Applied(block.height, block.digest, self._cluster.membership)
+        self.outstanding.append((answer, block))
+        self._cluster.driver.request(self.index, answer)
+
+
+@final
+class Cluster:
+    """All instances, and the checkers that watch the correct ones."""
+
+    def __init__(self, plan: FaultPlan, driver: Driver, *, is_real: bool = False) -> None:
+        self.plan = plan
+        self.driver = driver
+        self.fired: Counter[str] = Counter()
+        self.keys = cluster_keys(plan.n, is_real=is_real)
+        self.membership = Membership(epoch=Epoch(0), members=self.keys.public)
+        self.checkers = Checkers(
+            self.keys.keyring(0),
+            SigningDomain(GENESIS_DIGEST, self.membership.hash()),
+            self.membership,
+            frozenset(plan.twins),
+        )
+        self.instances = [Instance(self, i) for i in range(len(plan.identities))]
+
+
+def _content(block: SealedBlock) -> Block:
+    content = decode_block(block.body)
+    assert content is not None, "a quorum has validated every block that is applied"
+    return content

@@ -1,0 +1,66 @@
+"""Signatures of the simulator: a fast keyed-hash stand-in, and real Ed25519.
+
+The stand-in is unforgeable inside a run because a Byzantine instance runs our code and holds
+only its own keyring: it never sees another member's secret.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import final
+
+from consensus.keyring import Ed25519Keyring, Keyring
+from crypto.hashing import tagged_hash
+from crypto.keys import NodeKey
+
+
+@final
+class StandInKeyring:
+    """Signs with BLAKE2b keyed by the member's secret; verifies by recomputing."""
+
+    __slots__ = ("_secret", "_secrets", "public")
+
+    public: bytes | None
+
+    def __init__(self, public: bytes, secret: bytes, secrets: dict[bytes, bytes]) -> None:
+        self.public = public
+        self._secret = secret
+        self._secrets = secrets
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "StandInKeyring":
+        return self  # Immutable.
+
+    def sign(self, payload: bytes) -> bytes:
+        return blake2b(payload, key=self._secret).digest()
+
+    def verify(self, public: bytes, payload: bytes, signature: bytes) -> bool:
+        secret = self._secrets.get(public)
+        return secret is not None and blake2b(payload, key=secret).digest() == signature
+
+
+@final
+class ClusterKeys:
+    """Keys of the `n` members of a run, in the order of their public keys."""
+
+    def __init__(self, n: int, *, is_real: bool) -> None:
+        seeds = [tagged_hash(b"hearth/sim/key", i.to_bytes(2, "big")) for i in range(n)]
+        self._real: list[NodeKey] | None = None
+        if is_real:
+            self._real = sorted((NodeKey.from_seed(s) for s in seeds), key=lambda k: k.public)
+            self.public = tuple(key.public for key in self._real)
+            return
+        self._secrets: dict[bytes, bytes] = {tagged_hash(b"hearth/sim/public", s): s for s in seeds}
+        self.public = tuple(sorted(self._secrets))
+
+    def keyring(self, member: int) -> Keyring:
+        """Return what the instances of `member` sign and verify with."""
+        if self._real is not None:
+            return Ed25519Keyring(self._real[member])
+        return StandInKeyring(
+            self.public[member], self._secrets[self.public[member]], self._secrets
+        )
+
+
+@lru_cache(maxsize=32)
+def cluster_keys(n: int, *, is_real: bool = False) -> ClusterKeys:
+    """Return the keys of every run with `n` members (they are the same for each seed)."""
+    return ClusterKeys(n, is_real=is_real)

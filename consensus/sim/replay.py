@@ -1,0 +1,79 @@
+"""Runs recorded steps again, without clock, queue or dice; skips what no longer applies."""
+
+from collections.abc import Sequence
+from typing import assert_never, final
+
+from consensus.events import Event, PeerDown, PeerUp, Receive, Tick
+from consensus.membership import MemberIndex
+from consensus.messages import Message
+from consensus.sim.checkers import InvariantViolation
+from consensus.sim.cluster import Cluster
+from consensus.sim.faults import FaultPlan
+from consensus.sim.trace import Answer, Deliver, Link, Start, Step, Stop, Submit, Wake, fingerprint
+
+
+@final
+class Replay:
+    """A cluster driven by a list of steps.
+
+    A message is delivered only if its sender sent it in this run too, and an answer only if
+    the application owes it, so every subsequence of a run is a run that could happen.
+    """
+
+    def __init__(self, plan: FaultPlan, *, is_real: bool = False) -> None:
+        self._cluster = Cluster(plan, self, is_real=is_real)
+        self._sent: set[tuple[MemberIndex, MemberIndex | None, str]] = set()
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Take the steps.
+
+        Raises:
+            InvariantViolation: a property failed.
+        """
+        for step in steps:
+            self._take(step)
+
+    # What the cluster tells its driver.
+
+    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
+        sender = self._cluster.instances[source].member
+        self._sent.add((sender, member, fingerprint(message)))
+
+    def request(self, instance: int, answer: Event) -> None:
+        """Nothing to plan: the steps say when the answer comes."""
+
+    def stopped(self, instance: int) -> None:
+        """Nothing to plan: the steps say who notices."""
+
+    def _take(self, step: Step) -> None:
+        instance = self._cluster.instances[step.instance]
+        match step:
+            case Deliver(at, _, sender, message):
+                name = fingerprint(message)
+                known = (sender, None, name) in self._sent
+                if known or (sender, instance.member, name) in self._sent:
+                    instance.step(Receive(sender, message), at)
+            case Wake(at):
+                instance.step(Tick(), at)
+            case Answer(at, _, event):
+                instance.answer(event, at)
+            case Submit(at, _, nonce):
+                self._cluster.checkers.validity.submitted.add(nonce)
+                instance.submit(nonce, at)
+            case Link(at, _, member, is_up):
+                instance.step(PeerUp(member) if is_up else PeerDown(member), at)
+            case Stop(_, _, effects, kept_permille):
+                instance.arm_stop(effects, kept_permille)
+            case Start(at):
+                instance.start(at)
+            case _:
+                assert_never(step)
+
+
+def fails(plan: FaultPlan, steps: Sequence[Step], checker: str, *, is_real: bool = False) -> bool:
+    """Whether these steps break the property that `checker` guards."""
+    try:
+        Replay(plan, is_real=is_real).run(steps)
+    except InvariantViolation as violation:
+        return violation.checker == checker
+    return False

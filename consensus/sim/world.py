@@ -1,0 +1,395 @@
+"""The deterministic simulator: one seed, one run, in two phases.
+
+Safety phase: faults of every kind, clients all along; nothing may ever go wrong. Liveness
+phase (after TigerBeetle's VOPR): a core of q correct instances is healed, everything else may
+stay dead or Byzantine; all that clients handed in must commit soon, and then quiet must come.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import final
+
+from consensus.events import Event, PeerDown, PeerUp, Receive, Tick
+from consensus.membership import MemberIndex
+from consensus.messages import Message
+from consensus.sim.checkers import InvariantViolation
+from consensus.sim.cluster import Cluster, Instance
+from consensus.sim.faults import (
+    DEFAULT,
+    Clog,
+    Crash,
+    FaultPlan,
+    Partition,
+    Pause,
+    Profile,
+    draw_plan,
+)
+from consensus.sim.memory import require_bounded
+from consensus.sim.network import PERFECT, Network
+from consensus.sim.trace import (
+    Answer,
+    Deliver,
+    Link,
+    Start,
+    Stop,
+    Submit,
+    Trace,
+    Wake,
+    fingerprint,
+)
+
+LIVENESS_MS_MAX = 30_000
+"""Virtual time in which the healed core must have executed everything."""
+FRESH_NONCES = 3
+FRESH_NONCES_FIRST = 1_000_000
+"""Transactions that come only after healing."""
+SETTLE_MS = 4_000
+"""How long the run goes on after that, to see that it becomes quiet."""
+QUIET_MS = 1_500
+"""Last part of it, in which no instance of the core may build a block or write a vote."""
+COMPUTE_MS_MAX = 6
+"""The application answers after 0 to this many ms."""
+NOTICE_MS_MAX = 50
+"""The transport notices a broken or mended link after 1 to this many ms."""
+
+_DELIVER, _WAKE, _ANSWER, _SUBMIT, _LINK, _STOP, _START, _FAULT, _MEND = range(9)
+
+_UNPAUSED = frozenset((_STOP, _START, _FAULT, _MEND))
+"""What happens to an instance, or to the network, also while the instance is paused."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a run without violation was like: an idle one must not pass for a good one."""
+
+    n: int
+    trace_sha256: str
+    messages: int
+    """Delivered to a running instance."""
+    blocks: int
+    """Height that the core reached."""
+    fired: dict[str, int]
+    virtual_ms: int
+    liveness_ms: int
+    """From healing until the core had executed everything."""
+    view_max: int
+    """Highest view that an instance of the core was in at the end."""
+
+
+@final
+class World:
+    """One run. The random source decides everything that the plan does not."""
+
+    def __init__(
+        self,
+        rng: random.Random,
+        n: int,
+        profile: Profile = DEFAULT,
+        *,
+        plan: FaultPlan | None = None,
+        is_real: bool = False,
+        is_recorded: bool = False,
+    ) -> None:
+        f = (n - 1) // 3
+        drawn = draw_plan(rng, n, (n + f) // 2 + 1, f, profile)
+        self.plan = plan or drawn
+        self._random = rng
+        self.trace = Trace(is_kept=is_recorded)
+        self.cluster = Cluster(self.plan, self, is_real=is_real)
+        self._instances = self.cluster.instances
+        self.fired: Counter[str] = self.cluster.fired
+        self._network = Network(rng, len(self._instances), self.plan.links, self.fired)
+        members = self.plan.identities
+        self._others = [[j for j, m in enumerate(members) if m != own] for own in members]
+        self._of_member = [[j for j, m in enumerate(members) if m == i] for i in range(n)]
+        self._now = 0
+        self._order = 0
+        self._queue: list[tuple[int, int, int, int, object, object]] = []
+        self._wake: list[int | None] = [None] * len(members)
+        self._paused_until = [0] * len(members)
+        self._wanted = {nonce for _, nonce in self.plan.submissions}
+        self._is_watched = False
+        self._is_done = False
+        self.messages = 0
+
+    def run(self) -> RunResult:
+        """Run both phases.
+
+        Raises:
+            InvariantViolation: a property failed.
+        """
+        plan = self.plan
+        for i in range(len(self._instances)):
+            self._push(self._random.randint(0, 20), _START, i)
+        for at_ms, nonce in plan.submissions:
+            self.cluster.checkers.validity.submitted.add(nonce)
+            for i in range(len(self._instances)):
+                self._push(at_ms + self._random.randint(0, 20), _SUBMIT, i, nonce)
+        for fault in plan.faults:
+            self._push(fault.start_ms, _FAULT, 0, fault)
+        self.fired["clock_skew"] += sum(1 for ms in plan.skew_ms if ms)
+        self._run_until(plan.safety_ms)
+        self._heal()
+        healed_ms = self._now
+        self._run_until(healed_ms + LIVENESS_MS_MAX)
+        if not self._is_done:
+            raise InvariantViolation("liveness", self._why_stuck())
+        done_ms = self._now
+        self._settle(done_ms)
+        core = [self._instances[i] for i in plan.core]
+        return RunResult(
+            n=plan.n,
+            trace_sha256=self.trace.sha256(),
+            messages=self.messages,
+            blocks=min(len(instance.disk.blocks) for instance in core),
+            fired=dict(self.fired),
+            virtual_ms=self._now,
+            liveness_ms=done_ms - healed_ms,
+            view_max=max(_view(instance) for instance in core),
+        )
+
+    # What the cluster tells its driver.
+
+    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
+        targets = self._others[source] if member is None else self._of_member[member]
+        sender = self._instances[source].member
+        name = fingerprint(message)
+        arrivals = self._network.arrivals
+        for target in targets:
+            for at in arrivals(self._now, source, target):
+                self._order += 1
+                heappush(self._queue, (at, self._order, _DELIVER, target, (sender, message), name))
+        if source >= self.plan.n:
+            self.fired["twins"] += 1
+
+    def request(self, instance: int, answer: Event) -> None:
+        self._push(self._now + self._random.randint(0, COMPUTE_MS_MAX), _ANSWER, instance, answer)
+
+    def stopped(self, instance: int) -> None:
+        self._wake[instance] = None
+        if self._random.randrange(4):  # Otherwise nobody notices until it is back.
+            self._notice_links(instance)
+
+    # The queue.
+
+    def _push(
+        self, at_ms: int, kind: int, instance: int, a: object = None, b: object = None
+    ) -> None:
+        self._order += 1
+        heappush(self._queue, (at_ms, self._order, kind, instance, a, b))
+
+    def _run_until(self, end_ms: int) -> None:
+        queue = self._queue
+        while queue and queue[0][0] < end_ms and not self._is_done:
+            at, _, kind, i, a, b = heappop(queue)
+            if self._paused_until[i] > at and kind not in _UNPAUSED:
+                self.fired["pause"] += 1
+                self._push(self._paused_until[i], kind, i, a, b)
+                continue
+            self._now = at
+            if kind == _DELIVER:
+                self._deliver(at, i, a, b)
+            elif kind == _WAKE:
+                self._wake_up(at, i, a)
+            else:
+                self._do_rare(at, kind, i, a)
+            self._schedule_wake(at, i)
+        if not self._is_done:
+            self._now = end_ms
+
+    def _schedule_wake(self, at: int, i: int) -> None:
+        wake = self._instances[i].wake_ms()
+        if wake != self._wake[i]:
+            self._wake[i] = wake
+            if wake is not None:
+                self._push(max(wake, at + 1), _WAKE, i, wake)
+
+    def _deliver(self, at: int, i: int, sent: object, name: object) -> None:
+        instance = self._instances[i]
+        if instance.replica is None:
+            return
+        assert isinstance(sent, tuple)
+        sender, message = sent
+        self.messages += 1
+        self.trace.add(f"{at} {i} {sender} {name}")
+        if self.trace.is_kept:
+            self.trace.steps.append(Deliver(at, i, sender, message))
+        instance.step(Receive(sender, message), at)
+
+    def _wake_up(self, at: int, i: int, wake: object) -> None:
+        if self._wake[i] != wake:
+            return  # The replica has changed its mind since.
+        self._wake[i] = None
+        self.trace.add(f"{at} {i} wake")
+        if self.trace.is_kept:
+            self.trace.steps.append(Wake(at, i))
+        self._instances[i].step(Tick(), at)
+
+    def _do_rare(self, at: int, kind: int, i: int, a: object) -> None:
+        if kind == _ANSWER:
+            self._answer(at, i, a)
+        elif kind == _SUBMIT:
+            assert isinstance(a, int)
+            self.trace.add(f"{at} {i} submit {a}")
+            if self.trace.is_kept:
+                self.trace.steps.append(Submit(at, i, a))
+            self._instances[i].submit(a, at)
+        elif kind == _LINK:
+            self._link(at, i, a)
+        elif kind == _STOP:
+            assert isinstance(a, Crash)
+            self._stop(at, i, a.effects, a.kept_permille)
+        elif kind == _START:
+            self._start(at, i)
+        else:
+            self._fault(a, starts=kind == _FAULT)
+
+    def _answer(self, at: int, i: int, event: object) -> None:
+        answer: Event = event  # type: ignore[assignment]  # pushed by `request` only
+        instance = self._instances[i]
+        if not instance.answer(answer, at):
+            return
+        self.trace.add(f"{at} {i} {type(answer).__name__}")
+        if self.trace.is_kept:
+            self.trace.steps.append(Answer(at, i, answer))
+        if self._is_watched and not self._is_done:
+            self._is_done = all(
+                self._wanted <= self._instances[j].app.executed for j in self.plan.core
+            )
+
+    def _link(self, at: int, i: int, member: object) -> None:
+        """Tell an instance how its link with `member` stands now."""
+        assert isinstance(member, int)
+        is_up = any(
+            self._instances[j].replica is not None
+            and not self._network.is_cut(i, j)
+            and not self._network.is_cut(j, i)
+            for j in self._of_member[member]
+        )
+        peer = MemberIndex(member)
+        self.trace.add(f"{at} {i} link {member} {is_up}")
+        if self.trace.is_kept:
+            self.trace.steps.append(Link(at, i, peer, is_up))
+        self._instances[i].step(PeerUp(peer) if is_up else PeerDown(peer), at)
+
+    def _stop(self, at: int, i: int, effects: int, kept_permille: int) -> None:
+        self.trace.add(f"{at} {i} stop {effects} {kept_permille}")
+        if self.trace.is_kept:
+            self.trace.steps.append(Stop(at, i, effects, kept_permille))
+        self._instances[i].arm_stop(effects, kept_permille)
+
+    def _start(self, at: int, i: int) -> None:
+        is_down = self._instances[i].replica is None
+        self.trace.add(f"{at} {i} start")
+        if self.trace.is_kept:
+            self.trace.steps.append(Start(at, i))
+        self._instances[i].start(at)
+        if is_down:
+            self._notice_links(i)
+
+    def _notice_links(self, i: int) -> None:
+        """Let the transports of `i` and of all others find out how their links stand."""
+        own = self._instances[i].member
+        for j in self._others[i]:
+            at = self._now + self._random.randint(1, NOTICE_MS_MAX)
+            self._push(at, _LINK, j, own)
+            self._push(at, _LINK, i, self._instances[j].member)
+
+    # Faults and phases.
+
+    def _fault(self, fault: object, *, starts: bool) -> None:
+        match fault:
+            case Partition(group_of=group_of, one_way=one_way, end_ms=end_ms):
+                self._network.partition(group_of, one_way=one_way, start=starts)
+                if starts:
+                    self._push(end_ms, _MEND, 0, fault)
+                if fault.is_noticed or not starts:
+                    for i in range(len(self._instances)):
+                        self._notice_links(i)
+            case Clog(source=source, target=target, end_ms=end_ms):
+                self._network.clog(source, target, end_ms)
+            case Crash(instance=i, end_ms=end_ms):
+                self._push(self._now, _STOP, i, fault)
+                self._push(end_ms, _START, i)
+            case Pause(instance=i, end_ms=end_ms):
+                self._paused_until[i] = end_ms
+            case _:
+                raise TypeError(f"not a fault: {fault}")
+
+    def _heal(self) -> None:
+        """End all faults; leave outside the core what is down down, and twins on any side."""
+        plan = self.plan
+        for instance in self._instances:
+            if instance.replica is not None and instance.is_correct:
+                require_bounded(instance.index, instance.replica, plan.n)
+        faults = _UNPAUSED | {_LINK}
+        self._queue = [entry for entry in self._queue if entry[2] not in faults]
+        self._queue.sort()
+        self._network.heal()
+        self._network.set_quality(PERFECT)
+        self._is_watched = True
+        self._paused_until = [0] * len(self._instances)
+        for i in plan.down_in_liveness:
+            self._network.cut_off(i)
+            self._stop(self._now, i, 0, 0)
+        for i in range(len(self._instances)):
+            if i not in plan.down_in_liveness:
+                self._start(self._now, i)
+                self._notice_links(i)
+        self._part_twins()
+        self._submit_more()
+        executed = self.cluster.checkers.validity.executed
+        for nonce in sorted(self._wanted):
+            for i in plan.core:
+                if nonce not in executed or nonce not in self._instances[i].app.executed:
+                    self._push(self._now + self._random.randint(0, 50), _SUBMIT, i, nonce)
+
+    def _submit_more(self) -> None:
+        """New work, so that a core that had already executed everything must move too."""
+        for nonce in range(FRESH_NONCES_FIRST, FRESH_NONCES_FIRST + FRESH_NONCES):
+            self._wanted.add(nonce)
+            self.cluster.checkers.validity.submitted.add(nonce)
+
+    def _part_twins(self) -> None:
+        """Show each instance both halves of a twin, or one of them only, for good."""
+        for second in range(self.plan.n, len(self._instances)):
+            first = self.plan.identities[second]
+            for j in self._others[second]:
+                hidden = self._random.choice((None, first, second))
+                if hidden is not None:
+                    self._network.cut(hidden, j)
+
+    def _settle(self, done_ms: int) -> None:
+        """Go on while idle: no block, no write, no growth of memory or view (rules 15, 33)."""
+        self._is_done = False
+        self._is_watched = False
+        self._run_until(done_ms + SETTLE_MS - QUIET_MS)
+        core = [self._instances[i] for i in self.plan.core]
+        before = [(instance.builds, instance.writes) for instance in core]
+        self._run_until(done_ms + SETTLE_MS)
+        after = [(instance.builds, instance.writes) for instance in core]
+        if after != before:
+            raise InvariantViolation("idle", f"builds and writes while idle: {before} to {after}")
+        for i in self.plan.core:
+            instance = self._instances[i]
+            require_bounded(i, instance.replica, self.plan.n)
+            if _view(instance) > 3 * self.plan.n:
+                raise InvariantViolation("view_growth", f"instance {i} is in {_view(instance)}")
+
+    def _why_stuck(self) -> str:
+        lines = [f"not executed {LIVENESS_MS_MAX} ms after healing:"]
+        for i in self.plan.core:
+            instance = self._instances[i]
+            lacking = sorted(self._wanted - instance.app.executed)
+            lines.append(
+                f"instance {i} at height {len(instance.disk.blocks)} lacks {lacking[:5]}, "
+                f"waits for {instance.replica and instance.replica.waiting_for()}"
+            )
+        return "\n".join(lines)
+
+
+def _view(instance: Instance) -> int:
+    return 0 if instance.replica is None else instance.replica.view
