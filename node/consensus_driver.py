@@ -1,0 +1,376 @@
+"""Feeds the replica with what happens and performs its effects, in their order.
+
+Effects of many steps share one sync of the vote log: what is to be sent waits in an outbox until
+the records before it are on disk (group commit). Before anything slow (executing or writing a
+block) the outbox is flushed and the loop gets a turn, so that nobody waits for a vote of ours that
+was ready.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, assert_never, final
+
+import structlog
+
+from consensus.config import MAX_BLOCKS_BYTES, ConsensusConfig
+from consensus.errors import MalformedMessage
+from consensus.events import (
+    Applied,
+    Apply,
+    Broadcast,
+    Build,
+    Built,
+    Effect,
+    Event,
+    Evidence,
+    Halt,
+    NothingToBuild,
+    PeerDown,
+    PeerUp,
+    Pending,
+    Persist,
+    Reason,
+    Receive,
+    Send,
+    ServeBlocks,
+    Suspect,
+    Tick,
+    Validate,
+    Validated,
+)
+from consensus.keyring import Keyring
+from consensus.membership import MemberIndex
+from consensus.messages import Blocks, BodyReply, Message, SealedBlock
+from consensus.replica import Replica
+from consensus.wire import decode_message, encode_message
+from crypto.errors import DecodeError
+from node.chain import Chain
+from node.errors import NodeError
+from node.executor import digest_of
+from node.links import Links
+from node.p2p.frames import Channel
+from node.records import ConsensusStatus
+from node.storage.vote_log import VoteLogFile
+from vm.errors import InvalidBlock
+
+EVENTS_MAX = 10_000
+"""Messages that wait for the replica; more are dropped, as a network may: they are repeated."""
+SUSPICION_POINTS: Final = {
+    # A wrong clock, ours or theirs, can cause it.
+    Reason.INVALID_PROPOSAL: 2,
+}
+_POINTS = 10
+
+_log = structlog.get_logger("consensus")
+
+
+@final
+class Halted(NodeError):
+    """The replica stops because going on could break a promise."""
+
+
+@final
+@dataclass(slots=True)
+class DriverStats:
+    """Counters since the start, for metrics."""
+
+    steps: int = 0
+    syncs: int = 0
+    sync_seconds: float = 0.0
+    """Time spent in syncs of the vote log."""
+    apply_seconds: float = 0.0
+    """Time spent in writing blocks."""
+    dropped_events: int = 0
+    suspicions: int = 0
+    view_changes: int = 0
+
+
+@final
+class ConsensusDriver:
+    """Owns the replica of one node. Lives on one event loop; never waits."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        vote_log: VoteLogFile,
+        links: Links,
+        keyring: Keyring,
+        on_fatal: Callable[[Exception], None],
+        config: ConsensusConfig | None = None,
+    ) -> None:
+        """Nothing is sent before `start`.
+
+        Args:
+            chain: built and read through its executor.
+            vote_log: replayed already.
+            links: where messages leave.
+            keyring: of this node; without a key it follows.
+            on_fatal: called once, with the error after which this node must stop.
+            config: timers.
+        """
+        self._chain = chain
+        self._vote_log = vote_log
+        self._links = links
+        self._on_fatal = on_fatal
+        self.stats = DriverStats()
+        self.replica = Replica(
+            config=config or ConsensusConfig(),
+            genesis_hash=chain.store.digest(0),
+            membership=chain.membership(),
+            head=chain.sealed_head(),
+            keyring=keyring,
+            recovered=vote_log.records,
+            digest_of=digest_of,
+        )
+        self._events: deque[Event] = deque()
+        self._effects: deque[Effect] = deque()
+        self._outbox: list[tuple[int | None, Channel, bytes]] = []
+        """Member (None: all others), channel, payload: leave after the next sync."""
+        self._is_unsynced = False
+        self._is_scheduled = False
+        self._is_stopped = True
+        self._is_work_stale = True
+        self._told_pending = False
+        self._view = (0, 0)
+        self._timer: asyncio.TimerHandle | None = None
+        self._work_timer: asyncio.TimerHandle | None = None
+
+    # Input.
+
+    def start(self) -> None:
+        """Begin inside a running loop; links may be up already or come up later."""
+        self._loop = asyncio.get_running_loop()
+        self._is_stopped = False
+        self._chain.on_transaction(lambda _tx, _is_own: self.work_may_wait())
+        self._push(Tick())
+
+    def stop(self) -> None:
+        """Take no further step. The caller closes chain and vote log."""
+        self._is_stopped = True
+        for timer in (self._timer, self._work_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def on_frame(self, member: int, payload: bytes) -> None:
+        """Take a payload of the consensus or catch-up channel."""
+        try:
+            message = decode_message(payload)
+        except (DecodeError, MalformedMessage) as error:
+            self.stats.suspicions += 1
+            self._links.suspect(member, str(error))
+            return
+        if len(self._events) >= EVENTS_MAX:
+            self.stats.dropped_events += 1
+            return
+        self._push(Receive(MemberIndex(member), message))
+
+    def on_up(self, member: int) -> None:
+        """The link with `member` is open."""
+        self._push(PeerUp(MemberIndex(member)))
+
+    def on_down(self, member: int) -> None:
+        """The link with `member` has ended."""
+        self._push(PeerDown(MemberIndex(member)))
+
+    def work_may_wait(self) -> None:
+        """Look, in the loop's next turn, whether there is something to build a block of."""
+        self._is_work_stale = True
+        self._schedule()
+
+    def status(self) -> ConsensusStatus:
+        """Return what the replica says of itself."""
+        replica = self.replica
+        return ConsensusStatus(
+            epoch=replica.epoch,
+            term=replica.term,
+            view=replica.view,
+            primary=replica.primary,
+            is_learner=replica.is_learner,
+            peers_up=len(self._links.up),
+        )
+
+    # The loop.
+
+    def _push(self, event: Event) -> None:
+        self._events.append(event)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and not self._is_stopped:
+            self._is_scheduled = True
+            self._loop.call_soon(self._run_guarded)
+
+    def _run_guarded(self) -> None:
+        self._is_scheduled = False
+        if self._is_stopped:
+            return
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001  The edge of the task: the node must stop.
+            self.stop()
+            self._on_fatal(error)
+
+    def _run(self) -> None:
+        """Step until nothing is left, or until something slow has to let the loop go first."""
+        while True:
+            if self._effects:
+                effect = self._effects[0]
+                if isinstance(effect, Build | Validate | Apply) and self._flush():
+                    self._schedule()
+                    return
+                self._effects.popleft()
+                self._perform(effect)
+            elif self._is_work_stale:
+                self._refresh_pending()
+            elif self._events:
+                event = self._events.popleft()
+                self._effects.extend(self.replica.step(event, self._now_ms()))
+                self.stats.steps += 1
+            else:
+                break
+        self._flush()
+        self._note_view()
+        self._arm()
+
+    def _flush(self) -> bool:
+        """Sync what was promised, then send; False if there was nothing to send."""
+        if self._is_unsynced:
+            begin = perf_counter()
+            self._vote_log.sync()
+            self.stats.sync_seconds += perf_counter() - begin
+            self.stats.syncs += 1
+            self._is_unsynced = False
+        if not self._outbox:
+            return False
+        for member, channel, payload in self._outbox:
+            if member is None:
+                self._links.broadcast(channel, payload)
+            else:
+                self._links.send(member, channel, payload)
+        self._outbox.clear()
+        return True
+
+    def _arm(self) -> None:
+        """Set the one timer to the next instant at which a Tick matters."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake_at = self.replica.wake_at
+        if wake_at is not None and not self._is_stopped:
+            # Rounded up, or the replica would be woken just before its time, for nothing.
+            delay_s = max(wake_at / 1000 - self._loop.time(), 0) + 0.001
+            self._timer = self._loop.call_later(delay_s, self._push, Tick())
+
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000)
+
+    # Effects.
+
+    def _perform(self, effect: Effect) -> None:  # noqa: C901  One line per effect.
+        match effect:
+            case Persist(records):
+                self._vote_log.append(records)
+                self._is_unsynced = True
+            case Send(to, message):
+                self._outbox.append((to, _channel(message), encode_message(message)))
+            case Broadcast(message):
+                self._outbox.append((None, _channel(message), encode_message(message)))
+            case Build():
+                self._build(effect)
+            case Validate():
+                self._validate(effect)
+            case Apply(block):
+                self._apply(block)
+            case ServeBlocks(to, from_height, limit):
+                self._serve(to, from_height, limit)
+            case Suspect(member, reason, detail):
+                self.stats.suspicions += 1
+                points = SUSPICION_POINTS.get(reason, _POINTS)
+                self._links.suspect(member, f"{reason.name}: {detail}", points)
+            case Evidence(first, second):
+                _log.error("equivocation", first=repr(first), second=repr(second))
+            case Halt(reason):
+                raise Halted(reason)
+            case _:
+                assert_never(effect)
+
+    def _build(self, effect: Build) -> None:
+        if effect.height != self._chain.height + 1:
+            return  # Asked before a block that came from elsewhere: the answer would be refused.
+        executed = self._chain.build()
+        if executed is None:
+            self._told_pending = False
+            self._events.appendleft(NothingToBuild(effect.height))
+            self._arm_work()
+        else:
+            self._events.appendleft(Built(effect.height, executed.digest, executed.body))
+
+    def _validate(self, effect: Validate) -> None:
+        if effect.height != self._chain.height + 1:
+            return
+        now_ms = self._chain.now_ms() if effect.fresh else None
+        try:
+            executed = self._chain.executor.validate(effect.body, fresh_at_ms=now_ms)
+            is_ok = executed.digest == effect.digest
+        except InvalidBlock as error:
+            _log.warning("proposal refused", height=effect.height, reason=str(error))
+            is_ok = False
+        self._events.appendleft(Validated(effect.digest, is_ok))
+
+    def _apply(self, block: SealedBlock) -> None:
+        begin = perf_counter()
+        self._chain.apply(block)
+        membership = self._chain.membership()
+        term = membership.term(block.height + 1)
+        self._vote_log.advance(epoch=membership.epoch, term=term, height=block.height)
+        self.stats.apply_seconds += perf_counter() - begin
+        # The level before the answer: on Applied the replica builds at once if work waits.
+        self._events.appendleft(Applied(block.height, block.digest, membership))
+        self._is_work_stale = True
+
+    def _serve(self, to: int, from_height: int, limit: int) -> None:
+        blocks = self._chain.store.sealed_blocks(from_height, limit, MAX_BLOCKS_BYTES)
+        if blocks:
+            self._outbox.append((to, Channel.CATCH_UP, encode_message(Blocks(blocks))))
+
+    # Work.
+
+    def _refresh_pending(self) -> None:
+        """Tell the replica whether something waits, if that has changed since it was told."""
+        self._is_work_stale = False
+        is_pending = self._chain.has_work()
+        if is_pending != self._told_pending:
+            self._told_pending = is_pending
+            self._events.appendleft(Pending(is_pending))
+        if not is_pending:
+            self._arm_work()
+
+    def _arm_work(self) -> None:
+        """Look again when time alone may bring work."""
+        if self._work_timer is not None:
+            self._work_timer.cancel()
+            self._work_timer = None
+        due_ms = self._chain.next_work_ms()
+        if due_ms is not None:
+            delay_s = max(due_ms - self._chain.now_ms(), 0) / 1000 + 0.001
+            self._work_timer = self._loop.call_later(delay_s, self.work_may_wait)
+
+    def _note_view(self) -> None:
+        replica = self.replica
+        view = (replica.term, replica.view)
+        if view != self._view:
+            if replica.view > 0:
+                self.stats.view_changes += 1
+                _log.info(
+                    "view change", term=replica.term, view=replica.view, primary=replica.primary
+                )
+            self._view = view
+
+
+def _channel(message: Message) -> Channel:
+    """Bodies and blocks that somebody asked for must not stand before votes in a queue."""
+    return Channel.CATCH_UP if isinstance(message, Blocks | BodyReply) else Channel.CONSENSUS
