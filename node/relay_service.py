@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import final
 
+from node.links import Links
 from node.p2p.frames import Channel
-from node.p2p.network import PeerNetwork
 from node.relay import Deliver, Envelope, Refusal, Refused, Relay, RelayEffect, Transmit
 
 
@@ -21,10 +21,10 @@ class RelayRefused(Exception):
 class RelayService:
     """Joins a `Relay` with the network, the clock and the RPC's subscribers."""
 
-    def __init__(self, relay: Relay, network: PeerNetwork, now_ms: Callable[[], int]) -> None:
+    def __init__(self, relay: Relay, links: Links, now_ms: Callable[[], int]) -> None:
         """Nothing is sent before a link is up; `now_ms` is the Unix time in milliseconds."""
         self._relay = relay
-        self._network = network
+        self._links = links
         self._now_ms = now_ms
         self._callbacks: dict[int, Callable[[Envelope], None]] = {}
         self._next_subscriber = 0
@@ -76,11 +76,11 @@ class RelayService:
                         self._callbacks[subscriber](envelope)
                 case Transmit(members, payload):
                     for member in members:
-                        self._network.send(member, Channel.RELAY, payload)
+                        self._links.send(member, Channel.RELAY, payload)
                 case Refused(member, reason, detail):
                     self._charge(member, reason, detail)
 
     def _charge(self, member: int, reason: Refusal, detail: str) -> None:
         """Suspect the member, unless a late message or a slow clock explains it."""
         if reason is not Refusal.EXPIRED:
-            self._network.suspect(member, f"relay: {detail}", points=2)
+            self._links.suspect(member, f"relay: {detail}", points=2)
