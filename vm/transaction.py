@@ -313,11 +313,11 @@ def sign_transaction(
     gas_limit: int,
     data: bytes = b"",
     value: int = 0,
-    kind: TxKind = TxKind.DYNAMIC_FEE,
+    kind: int = TxKind.DYNAMIC_FEE,
 ) -> bytes:
-    """Return the raw bytes of a transaction signed by `key`, with all fees 0."""
+    """Return the raw bytes of a transaction of `kind` 0, 1 or 2 signed by `key`, all fees 0."""
     draft = Transaction(
-        kind=kind,
+        kind=TxKind(kind),
         chain_id=chain_id,
         nonce=nonce,
         gas_limit=gas_limit,
@@ -337,10 +337,10 @@ def sign_transaction(
     r, s, y_parity = key.sign_digest(signing_hash(draft))
     number = rlp.encode_int
     tail = [number(gas_limit), to, number(value), data]
-    if kind is TxKind.LEGACY:
+    if kind == TxKind.LEGACY:
         v = 35 + 2 * chain_id + y_parity
         return rlp.encode([number(nonce), b"", *tail, number(v), number(r), number(s)])
-    fees = [b""] if kind is TxKind.ACCESS_LIST else [b"", b""]
+    fees = [b""] if kind == TxKind.ACCESS_LIST else [b"", b""]
     head = [number(chain_id), number(nonce), *fees]
     signature = [number(y_parity), number(r), number(s)]
     return bytes((kind,)) + rlp.encode([*head, *tail, [], *signature])
