@@ -157,7 +157,12 @@ def open_node(
     config = load_config(home, genesis)
     set_up(home.log, config.log_level)
     keys = load_keys(home, genesis, config.name, password)
-    return Node(home, genesis=genesis, config=config, keys=keys, natives=natives, on_fatal=on_fatal)
+    try:
+        return Node(
+            home, genesis=genesis, config=config, keys=keys, natives=natives, on_fatal=on_fatal
+        )
+    except GenesisError as error:
+        raise ConfigError(f"{home.genesis.name}: {error.field}", error.message) from None
 
 
 def run(path: Path, natives: Sequence[NativeContract], password: str | None = None) -> int:

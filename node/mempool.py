@@ -84,12 +84,15 @@ class _Lane:
         """Whether the first transaction can run, as far as nonces go."""
         return self.start in self.entries
 
+    def extend(self) -> None:
+        """Move `free` on after an entry came."""
+        while self.free in self.entries:
+            self.free += 1
+
     def settle(self) -> None:
-        """Recompute `free` after `start` moved or an entry left."""
-        free = self.start
-        while free in self.entries:
-            free += 1
-        self.free = free
+        """Recompute `free` after `start` moved."""
+        self.free = max(self.free, self.start)
+        self.extend()
 
     def ready(self) -> Iterator[Transaction]:
         """Yield the transactions that can run, in order of nonce."""
@@ -160,8 +163,7 @@ class Mempool:
         self._by_hash[tx.hash] = entry
         self._by_raw[tx.raw] = tx
         lane.entries[tx.nonce] = entry
-        if tx.nonce == lane.free:
-            lane.settle()
+        lane.extend()
         self._lanes[sender] = share.lanes[sender] = lane
         self._shares[lane.sponsor] = share
         share.count += 1

@@ -1,4 +1,4 @@
-"""Homes of real nodes on loopback: genesis, keys, settings, as the command line would write them."""
+"""Homes of real nodes on loopback: genesis, keys, settings, as the command line writes them."""
 
 import socket
 from dataclasses import replace
