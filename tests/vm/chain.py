@@ -49,6 +49,7 @@ def genesis(**changes):
             ring_key=bytes([2, i]) * 16,
             ring_proof=bytes([3, i]) * 32,
             wallet=bytes([4, i]) * 32,
+            certificate=bytes([6, i]) * 100,
             endpoint=f"127.0.0.1:{26600 + i}",
             meter=GenesisMeter(
                 account=METERS[i].address,
@@ -161,7 +162,7 @@ class Toy(NativeContract):
     def describe(
         self, ctx: CallContext
     ) -> tuple[U64, Address, Annotated[list[tuple[int, bytes]], Abi("(uint64 id,address who)[]")]]:
-        return ctx.height, ctx.sponsor, [(ctx.window, ctx.caller)]
+        return ctx.height, ctx.sponsor or bytes(20), [(ctx.window, ctx.caller)]
 
     @view(gas=gas.METHOD, name="cheat")
     def write_in_a_view(self, ctx: CallContext) -> None:
