@@ -57,17 +57,15 @@ class NonceLane:
             self._sent_ms = now_ms
         return (self._numbered(len(self._calls) - 1),)
 
-    def on_sealed(self, nonce: int, now_ms: int) -> Call | None:
-        """Take what is sealed out of the lane and return the call, if it was ours."""
+    def on_sealed(self, nonce: int, now_ms: int) -> tuple[Call, ...]:
+        """Take what is sealed out of the lane: the last is the call of `nonce`, if it was ours.
+
+        Nonces seal in order, so what stands before it was sealed as well, its outcome unknown.
+        """
         if self._next is None or not self._next <= nonce < self._next + len(self._calls):
-            return None
-        # Nonces seal in order: whatever stands before it was sealed as well.
-        while self._next < nonce:
-            self._calls.popleft()
-            self._next += 1
-        self._next += 1
+            return ()
         self._sent_ms = now_ms
-        return self._calls.popleft()
+        return self._drop(nonce + 1 - self._next)
 
     def on_refused(self, nonce: int, now_ms: int) -> tuple[Action, ...]:
         """Ask for the chain's nonce, unless the refused transaction is already settled."""
@@ -75,15 +73,24 @@ class NonceLane:
             return ()
         return self._ask(now_ms)
 
-    def on_nonce(self, nonce: int, now_ms: int) -> tuple[Action, ...]:
-        """Continue from the chain's next nonce; sends everything that is not sealed again."""
+    def on_nonce(self, nonce: int, now_ms: int) -> tuple[tuple[Call, ...], tuple[Action, ...]]:
+        """Continue from the chain's next nonce.
+
+        Returns:
+            The calls that the chain has, whatever came of them; and all others, sent again.
+        """
         self._asked_ms = None
+        dropped: tuple[Call, ...] = ()
         if self._next is not None:
-            for _ in range(min(len(self._calls), max(0, nonce - self._next))):
-                self._calls.popleft()
+            dropped = self._drop(min(len(self._calls), max(0, nonce - self._next)))
         self._next = nonce
         self._sent_ms = now_ms
-        return tuple(self._numbered(index) for index in range(len(self._calls)))
+        return dropped, tuple(self._numbered(index) for index in range(len(self._calls)))
+
+    def _drop(self, count: int) -> tuple[Call, ...]:
+        assert self._next is not None, "nothing is in flight before the chain's nonce is known"
+        self._next += count
+        return tuple(self._calls.popleft() for _ in range(count))
 
     def on_tick(self, now_ms: int) -> tuple[Action, ...]:
         """Ask again when no answer came, or when nothing was sealed for too long."""

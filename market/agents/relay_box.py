@@ -59,12 +59,13 @@ class RelayBox:
         """Return the payload for the relay; equal messages give equal payloads.
 
         Raises:
-            ValueError: longer than the largest size holds, or a key that is no key.
+            BoxRefused: longer than the largest size holds, or `to_key` is no key: it stands in
+                somebody's offer or call and may be anything.
         """
         size = next((s for s in SIZES if s >= len(plaintext) + _LENGTH_BYTES), None)
         if size is None:
             limit = SIZES[-1] - _LENGTH_BYTES
-            raise ValueError(f"plaintext must be at most {limit} bytes, got {len(plaintext)}")
+            raise BoxRefused("plaintext", f"must be at most {limit} bytes, got {len(plaintext)}")
         padded = (len(plaintext).to_bytes(_LENGTH_BYTES, "big") + plaintext).ljust(size, b"\0")
         once = tagged_hash(b"hearth/relay/once", self._secret, to_key, padded)
         nonce = tagged_hash(b"hearth/relay/nonce", self._secret, to_key, padded)[:_NONCE_BYTES]
@@ -72,7 +73,7 @@ class RelayBox:
             inner = sodium.crypto_box(padded, nonce, to_key, self._secret)
             outer = sodium.crypto_box(self.public + nonce + inner, nonce, to_key, once)
         except SodiumError:
-            raise ValueError("to_key must be an X25519 key of large order") from None
+            raise BoxRefused("to_key", "must be an X25519 key of large order") from None
         once_public: bytes = sodium.crypto_scalarmult_base(once)
         return once_public + nonce + outer
 

@@ -56,6 +56,11 @@ class MarketTerms:
             settle_windows=named["settleWindows"],
         )
 
+    @property
+    def margin_ms(self) -> int:
+        """How long after a phase began one waits, for the clock of the next block's proposer."""
+        return max(1, self.window_ms // 200)
+
     def start(self, window: int) -> int:
         """When delivery of `window` begins."""
         return self.genesis_time_ms + window * self.window_ms
