@@ -1,0 +1,167 @@
+"""Figures for Prometheus; CometBFT's names where it has them, so that its dashboards fit.
+
+What the chain and the network know is read when somebody scrapes; only what would be lost is
+counted as it happens.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from node.chain import Chain
+    from node.p2p.member import PeerStats
+    from node.p2p.network import PeerNetwork
+    from node.records import BlockRecord
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@final
+class Metrics:
+    """One node's registry. Counting is cheap and never fails."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
+        self._blocks = Histogram(
+            "consensus_block_interval_seconds",
+            "Time between the timestamps of a block and its parent.",
+            buckets=(*_SECONDS, 60.0, 600.0, 3600.0),
+            registry=self.registry,
+        )
+        self._transactions = Counter(
+            "consensus_total_txs", "Transactions in sealed blocks.", registry=self.registry
+        )
+        self._gas = Counter(
+            "evm_gas_used_total", "Gas used in sealed blocks.", registry=self.registry
+        )
+        self._views = Counter(
+            "consensus_view_changes_total",
+            "View changes this node took part in.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._syncs = Histogram(
+            "storage_sync_seconds",
+            "Time to make a write durable.",
+            ["file"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._processing = Histogram(
+            "state_block_processing_seconds",
+            "Time to build, validate or apply a block.",
+            ["step"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._suspects = Counter(
+            "p2p_suspected_total", "Faults of peers.", ["reason"], registry=self.registry
+        )
+        self._calls = Counter(
+            "rpc_requests_total",
+            "Calls of known methods.",
+            ["method", "ok"],
+            registry=self.registry,
+        )
+        self._last_time_ms: int | None = None
+
+    def watch(self, chain: "Chain", network: "PeerNetwork", n: int) -> None:
+        """Report this chain and network from now on; `n` is the number of members."""
+        self._last_time_ms = chain.head.time_ms
+        chain.on_block(self.block)
+        self.registry.register(_Watch(chain, network, n))
+
+    def block(self, record: "BlockRecord") -> None:
+        """Count a sealed block."""
+        if self._last_time_ms is not None:
+            self._blocks.observe((record.header.time_ms - self._last_time_ms) / 1000)
+        self._last_time_ms = record.header.time_ms
+        self._transactions.inc(len(record.transactions))
+        self._gas.inc(record.header.gas_used)
+
+    def view_change(self, reason: str) -> None:
+        """Count a view change; reasons are few and fixed."""
+        self._views.labels(reason).inc()
+
+    def sync(self, file: str, seconds: float) -> None:
+        """Note how long a durable write of "votes" or "chain" took."""
+        self._syncs.labels(file).observe(seconds)
+
+    def processing(self, step: str, seconds: float) -> None:
+        """Note how long "build", "validate" or "apply" took."""
+        self._processing.labels(step).observe(seconds)
+
+    def suspect(self, reason: str) -> None:
+        """Count a peer's fault; reasons are few and fixed."""
+        self._suspects.labels(reason).inc()
+
+    def call(self, method: str, is_ok: bool) -> None:  # noqa: FBT001  A label's value.
+        """Count an RPC call."""
+        self._calls.labels(method, "true" if is_ok else "false").inc()
+
+    def render(self) -> bytes:
+        """Return all figures in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+@final
+class _Watch(Collector):
+    """Reads gauges at the moment of a scrape."""
+
+    def __init__(self, chain: "Chain", network: "PeerNetwork", n: int) -> None:
+        self._chain = chain
+        self._network = network
+        self._n = n
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield one family for each figure."""
+        status = self._chain.status()
+        header = self._chain.head
+        record = self._chain.record(header.number)
+        for name, text, value in (
+            ("consensus_height", "Height of the newest sealed block.", status.height),
+            ("consensus_epoch", "Number of the member set.", status.epoch),
+            ("consensus_term", "Term of the next block.", status.term),
+            ("consensus_rounds", "View of the current term.", status.view),
+            ("consensus_validators", "Members.", self._n),
+            (
+                "consensus_missing_validators",
+                "Members that this node cannot reach.",
+                self._n - 1 - status.peers_up,
+            ),
+            ("consensus_num_txs", "Transactions in the newest block.", _count(record)),
+            ("blocksync_syncing", "1 while the node only follows.", int(status.is_learner)),
+            ("mempool_size", "Transactions that wait.", status.pending),
+            ("p2p_peers", "Open links.", status.peers_up),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+        yield from _peer_families(self._network.stats())
+
+
+def _count(record: "BlockRecord | None") -> int:
+    return 0 if record is None else len(record.transactions)
+
+
+def _peer_families(stats: "Iterable[PeerStats]") -> Iterator[Metric]:
+    received = CounterMetricFamily(
+        "p2p_message_receive_bytes_total", "Bytes from a peer.", labels=["peer"]
+    )
+    sent = CounterMetricFamily("p2p_message_send_bytes_total", "Bytes to a peer.", labels=["peer"])
+    queued = GaugeMetricFamily("p2p_queued_bytes", "Bytes that wait for a peer.", labels=["peer"])
+    for each in stats:
+        received.add_metric([each.name], each.bytes_in)
+        sent.add_metric([each.name], each.bytes_out)
+        queued.add_metric([each.name], each.queued_bytes)
+    yield from (received, sent, queued)

@@ -1,0 +1,156 @@
+"""JSON-RPC 2.0: bodies and batches in, answers out. Methods are a table; the rest is -32601."""
+
+import asyncio
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import structlog
+
+from crypto.errors import DecodeError
+from node.errors import MempoolFull, NodeError
+from node.rpc.errors import Code, RpcFault, full_pool, invalid_params, refused_transaction
+from node.rpc.values import Args, BadValue, Json, Out
+from vm.errors import InvalidTransaction
+
+BATCH_MAX = 100
+BODY_BYTES_MAX = 1 << 20
+_YIELD_EVERY = 4
+"""Calls of a batch between two turns of the event loop: votes must not wait for a batch."""
+
+Handler: TypeAlias = Callable[[Args], "Out | Awaitable[Out]"]
+
+_log = structlog.get_logger("rpc")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A method's handler and what is checked before it runs."""
+
+    handler: Handler
+    required: int = 0
+    """Arguments that must be there."""
+    optional: int = 0
+    needs_token: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks; extra methods are those of one WebSocket connection."""
+
+    is_authorised: bool
+    """Showed the node's token."""
+    extra: Mapping[str, Method]
+
+
+@final
+class Dispatcher:
+    """Answers parsed or raw bodies from one table of methods."""
+
+    def __init__(self, methods: Mapping[str, Method], on_call: Callable[[str, bool], None]) -> None:
+        """Serve `methods`; `on_call(method, is_ok)` is told of every call to a known one."""
+        self._methods = methods
+        self._on_call = on_call
+
+    async def answer(self, body: bytes | str, caller: Caller) -> str | None:
+        """Return the response to a body; None if it holds notifications only."""
+        try:
+            request: Json = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            fault = RpcFault(Code.PARSE_ERROR, f"parse error: {error}"[:200])
+            return _render(_failure(None, fault))
+        if not isinstance(request, list):
+            response = await self._one(request, caller)
+            return None if response is None else _render(response)
+        if not 0 < len(request) <= BATCH_MAX:
+            message = f"a batch must have 1 to {BATCH_MAX} calls, got {len(request)}"
+            return _render(_failure(None, RpcFault(Code.INVALID_REQUEST, message)))
+        responses = []
+        for index, item in enumerate(request, 1):
+            response = await self._one(item, caller)
+            if response is not None:
+                responses.append(response)
+            if index % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return _render(responses) if responses else None
+
+    async def _one(self, request: Json, caller: Caller) -> dict[str, Out] | None:
+        """Answer one call; a call without an id is carried out and not answered."""
+        if not isinstance(request, dict):
+            fault = RpcFault(Code.INVALID_REQUEST, "a call must be an object")
+            return _failure(None, fault)
+        name, id_ = request.get("method"), request.get("id")
+        if (
+            request.get("jsonrpc") != "2.0"
+            or not isinstance(name, str)
+            or not isinstance(id_, str | int | float | None)
+        ):
+            message = 'jsonrpc must be "2.0", method text, id text or a number'
+            return _failure(None, RpcFault(Code.INVALID_REQUEST, message))
+        try:
+            result = await self._call(name, request.get("params"), caller)
+        except RpcFault as fault:
+            return None if "id" not in request else _failure(id_, fault)
+        return None if "id" not in request else {"jsonrpc": "2.0", "id": id_, "result": result}
+
+    async def _call(self, name: str, params: Json, caller: Caller) -> Out:
+        method = self._methods.get(name) or caller.extra.get(name)
+        if method is None:
+            message = f"the method {name[:64]} does not exist/is not available"
+            raise RpcFault(Code.METHOD_NOT_FOUND, message)
+        if method.needs_token and not caller.is_authorised:
+            raise RpcFault(Code.UNAUTHORISED, f"{name} needs the token in rpc.token")
+        args = _args(params, method)
+        try:
+            result = method.handler(args)
+            if inspect.isawaitable(result):
+                result = await result
+        except Exception as error:
+            self._on_call(name, False)  # noqa: FBT003
+            raise _fault(name, error) from error
+        self._on_call(name, True)  # noqa: FBT003
+        return result
+
+
+def _args(params: Json, method: Method) -> Args:
+    """Check the number of arguments; the words are geth's."""
+    if params is None:
+        params = []
+    if not isinstance(params, list):
+        raise RpcFault(Code.INVALID_PARAMS, "params must be an array: non-array args")
+    if len(params) < method.required:
+        raise invalid_params("params", f"missing value for required argument {len(params)}")
+    most = method.required + method.optional
+    if len(params) > most:
+        raise invalid_params("params", f"too many arguments, want at most {most}")
+    return Args(params)
+
+
+def _fault(name: str, error: Exception) -> RpcFault:
+    """Return what the caller is told; what we did not expect is logged with its trace."""
+    match error:
+        case RpcFault():
+            return error
+        case InvalidTransaction():
+            return refused_transaction(error)
+        case MempoolFull():
+            return full_pool(error)
+        case BadValue() | DecodeError():
+            return RpcFault(Code.INVALID_PARAMS, str(error))
+        case NodeError():
+            return RpcFault(Code.INTERNAL, str(error))
+        case _:
+            _log.exception("rpc call failed", method=name)
+            return RpcFault(Code.INTERNAL, "internal error: see the node's log")
+
+
+def _failure(id_: Json, fault: RpcFault) -> dict[str, Out]:
+    return {"jsonrpc": "2.0", "id": id_, "error": fault.to_json()}
+
+
+def _render(value: Out) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,139 @@
+"""Filters that are polled: cursors into the chain, forgotten when nobody asks for a while."""
+
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias, final
+
+from node.chain import Chain
+from node.rpc.chain_reads import LogRange, find_logs
+from node.rpc.errors import Code, RpcFault
+from node.rpc.values import Out, to_data
+from node.rpc.views import log_json
+from vm.transaction import Transaction
+
+FILTERS_MAX = 256
+"""Of all clients together; the one that was not asked for longest makes room."""
+IDLE_MS = 300_000
+"""As geth: a filter that is not polled for five minutes is forgotten."""
+PENDING_MAX = 10_000
+"""Hashes kept for a filter of pending transactions; the oldest are dropped."""
+BLOCKS_MAX = 10_000
+"""Block hashes in one answer; the rest follows at the next poll."""
+
+
+@final
+@dataclass(slots=True)
+class LogFilter:
+    """Logs of the blocks from `next_height` on."""
+
+    range: LogRange
+    next_height: int
+
+
+@final
+@dataclass(slots=True)
+class BlockFilter:
+    """Hashes of the blocks from `next_height` on."""
+
+    next_height: int
+
+
+@final
+@dataclass(slots=True)
+class PendingFilter:
+    """Hashes of transactions admitted since the last poll."""
+
+    hashes: deque[bytes] = field(default_factory=lambda: deque(maxlen=PENDING_MAX))
+
+
+Filter: TypeAlias = "LogFilter | BlockFilter | PendingFilter"
+
+
+@final
+class Filters:
+    """All filters of a node. `now_ms` is any clock that only goes forward."""
+
+    def __init__(self, chain: Chain, now_ms: Callable[[], int]) -> None:
+        self._chain = chain
+        self._now_ms = now_ms
+        self._filters: dict[str, tuple[Filter, int]] = {}  # By id, least recently asked first.
+        chain.on_transaction(self._on_transaction)
+
+    def __len__(self) -> int:
+        return len(self._filters)
+
+    def add_logs(self, range_: LogRange) -> str:
+        """Make a log filter: it reports from the next block on, as geth's does."""
+        return self._add(LogFilter(range_, max(range_.first, self._chain.height + 1)))
+
+    def add_blocks(self) -> str:
+        """Make a filter of new block hashes."""
+        return self._add(BlockFilter(self._chain.height + 1))
+
+    def add_pending(self) -> str:
+        """Make a filter of hashes of pending transactions."""
+        return self._add(PendingFilter())
+
+    def remove(self, name: str) -> bool:
+        """Forget a filter; False if it is not there."""
+        return self._filters.pop(name, None) is not None
+
+    async def changes(self, name: str) -> list[Out]:
+        """Return what is new since the last call. Raises RpcFault."""
+        found = self._get(name)
+        chain = self._chain
+        match found:
+            case LogFilter(range_, first):
+                last = chain.height if range_.last is None else min(range_.last, chain.height)
+                found.next_height = max(first, last + 1)
+                entries = await find_logs(chain, range_, first, last)
+                return [log_json(entry) for entry in entries]
+            case BlockFilter(first):
+                found.next_height = min(chain.height + 1, first + BLOCKS_MAX)
+                return [to_data(chain.store.digest(h)) for h in range(first, found.next_height)]
+            case PendingFilter(hashes):
+                answer: list[Out] = [to_data(each) for each in hashes]
+                hashes.clear()
+                return answer
+
+    async def logs(self, name: str) -> list[Out]:
+        """Return all logs of a log filter's range. Raises RpcFault."""
+        found = self._get(name)
+        if not isinstance(found, LogFilter):
+            raise RpcFault(Code.SERVER, "filter not found")
+        range_, height = found.range, self._chain.height
+        last = height if range_.last is None else range_.last
+        entries = await find_logs(self._chain, range_, range_.first, last)
+        return [log_json(entry) for entry in entries]
+
+    def _add(self, made: Filter) -> str:
+        self._forget_idle()
+        while len(self._filters) >= FILTERS_MAX:
+            del self._filters[next(iter(self._filters))]
+        name = hex(secrets.randbits(127) | 1 << 127)  # Not to be guessed by another client.
+        self._filters[name] = (made, self._now_ms())
+        return name
+
+    def _get(self, name: str) -> Filter:
+        self._forget_idle()
+        entry = self._filters.pop(name, None)
+        if entry is None:
+            raise RpcFault(Code.SERVER, "filter not found")
+        self._filters[name] = (entry[0], self._now_ms())
+        return entry[0]
+
+    def _forget_idle(self) -> None:
+        oldest_ms = self._now_ms() - IDLE_MS
+        for name, (_, asked_ms) in list(self._filters.items()):
+            if asked_ms >= oldest_ms:
+                return
+            del self._filters[name]
+
+    def _on_transaction(self, tx: Transaction, is_own: bool) -> None:  # noqa: FBT001
+        """Note the hash; part of the chain's callback signature is not needed here."""
+        del is_own
+        for made, _ in self._filters.values():
+            if isinstance(made, PendingFilter):
+                made.hashes.append(tx.hash)

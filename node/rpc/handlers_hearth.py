@@ -1,0 +1,305 @@
+"""`hearth_`: what Ethereum has not: seals, proofs, members, relay, waiting for a seal."""
+
+from collections.abc import Sequence
+from typing import final
+
+from crypto import abi
+from crypto.keys import checksum_address
+from node.chain import Chain
+from node.p2p.member import MemberEndpoint, PeerStats
+from node.p2p.network import PeerNetwork
+from node.relay import PAYLOAD_BYTES_MAX, WINDOW_MAX, Envelope
+from node.relay_service import RelayRefused, RelayService
+from node.rpc.abi_json import arguments_from_json, results_to_json
+from node.rpc.chain_reads import find_record
+from node.rpc.dispatch import Method
+from node.rpc.errors import Code, RpcFault, reverted
+from node.rpc.handlers_eth import EthMethods
+from node.rpc.submissions import Submissions
+from node.rpc.values import (
+    U64_MAX,
+    Args,
+    BadValue,
+    Json,
+    Out,
+    read_address,
+    read_block,
+    read_data,
+    read_int,
+    read_list,
+    read_object,
+    read_text,
+    to_data,
+)
+from node.rpc.views import header_json, seal_json
+from vm.gas import tx_gas_limit
+from vm.native import Method as NativeMethod
+from vm.native import NativeContract
+from vm.transaction import TX_BYTES_MAX
+
+SUBMIT_TIMEOUT_MS = 10_000
+SUBMIT_TIMEOUT_MAX_MS = 60_000
+STATE_KEY_BYTES_MAX = 128
+_NAME_MAX = 64
+_TIME_MAX_MS = 2**53 - 1
+
+
+@final
+class HearthMethods:
+    """Handlers over one node."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        network: PeerNetwork,
+        relay: RelayService,
+        members: Sequence[MemberEndpoint],
+        me: int,
+        is_testnet: bool,
+        eth: EthMethods,
+    ) -> None:
+        self._chain = chain
+        self._network = network
+        self._relay = relay
+        self._members = tuple(sorted(members, key=lambda member: member.index))
+        self._me = me
+        self._is_testnet = is_testnet
+        self._eth = eth
+        self._submissions = Submissions(chain)
+        self._contracts = {each.NAME: each for each in chain.machine.contracts.values()}
+
+    def table(self) -> dict[str, Method]:
+        """Return the methods by name; the admin calls are there on testnets only."""
+        methods = {
+            "hearth_status": Method(handler=self.status),
+            "hearth_peers": Method(handler=lambda _: [_peer(s) for s in self._network.stats()]),
+            "hearth_members": Method(handler=self.members),
+            "hearth_why": Method(handler=lambda _: self._chain.why()),
+            "hearth_getHeader": Method(handler=self.header, required=1),
+            "hearth_getSeal": Method(handler=self.seal, required=1),
+            "hearth_getProof": Method(handler=self.proof, required=1),
+            "hearth_contracts": Method(handler=self.contracts),
+            "hearth_abi": Method(handler=self.abi, required=1),
+            "hearth_call": Method(handler=self.call, required=1),
+            "hearth_pending": Method(handler=self.pending, optional=1),
+            "hearth_submit": Method(handler=self.submit, required=1, optional=1),
+            "hearth_relaySend": Method(handler=self.relay_send, required=1, needs_token=True),
+        }
+        if self._is_testnet:
+            methods["hearth_adminPartition"] = Method(
+                handler=self.partition, required=1, needs_token=True
+            )
+            methods["hearth_adminHeal"] = Method(handler=self.heal, needs_token=True)
+        return methods
+
+    def status(self, _: Args) -> Out:
+        """The node at a glance."""
+        status, genesis = self._chain.status(), self._chain.genesis
+        return {
+            "height": status.height,
+            "hash": to_data(status.hash),
+            "stateRoot": to_data(status.state_root),
+            "timeMs": status.time_ms,
+            "epoch": status.epoch,
+            "term": status.term,
+            "view": status.view,
+            "primary": self._members[status.primary].name,
+            "isLearner": status.is_learner,
+            "peersUp": status.peers_up,
+            "members": len(self._members),
+            "pending": status.pending,
+            "version": status.version,
+            "name": self._members[self._me].name,
+            "index": self._me,
+            "network": genesis.name,
+            "chainId": self._chain.chain_id,
+            "genesisHash": to_data(genesis.hash),
+            "genesisTimeMs": genesis.time_ms,
+            "windowMs": genesis.window_ms,
+            "recordMs": genesis.record_ms,
+            "window": genesis.window_at(self._chain.now_ms()),
+            "isTestnet": self._is_testnet,
+        }
+
+    def members(self, _: Args) -> Out:
+        """The founding households and services, by index in the member set."""
+        genesis = self._chain.genesis
+        by_key = {member.node_key: member for member in genesis.members}
+        up = self._network.up
+        return [
+            {
+                "index": each.index,
+                "name": each.name,
+                "nodeKey": to_data(each.node_key),
+                "account": checksum_address(by_key[each.node_key].account),
+                "meter": checksum_address(by_key[each.node_key].meter.account),
+                "endpoint": by_key[each.node_key].endpoint,
+                "isMe": each.index == self._me,
+                "isUp": each.index == self._me or each.index in up,
+            }
+            for each in self._members
+        ]
+
+    # For light clients.
+
+    def header(self, args: Args) -> Out:
+        record = find_record(self._chain, read_block(_height_or_tag(args.get(0))))
+        return None if record is None else header_json(record.header)
+
+    def seal(self, args: Args) -> Out:
+        record = find_record(self._chain, read_block(_height_or_tag(args.get(0))))
+        return None if record is None else seal_json(record.seal)
+
+    def proof(self, args: Args) -> Out:
+        """Value and Merkle proof of a state key at the head, with the header that seals it."""
+        key = read_data(args.get(0), "key", max_length=STATE_KEY_BYTES_MAX)
+        chain = self._chain
+        value = chain.state().get(key)
+        return {
+            "key": to_data(key),
+            "value": None if value is None else to_data(value),
+            "proof": to_data(chain.prove(key)),
+            "header": header_json(chain.head),
+            "seal": seal_json(chain.seal(chain.height)),
+        }
+
+    # Contracts.
+
+    def contracts(self, _: Args) -> Out:
+        return [
+            {"name": name, "address": checksum_address(each.ADDRESS)}
+            for name, each in sorted(self._contracts.items())
+        ]
+
+    def abi(self, args: Args) -> Out:
+        return self._contract(args.get(0)).json_abi()
+
+    def call(self, args: Args) -> Out:
+        """Call a view, or try a function without effect: {contract, method, args, from}."""
+        given = read_object(args.get(0), "call", ("contract", "method", "args", "from"))
+        contract = self._contract(given.get("contract"))
+        method = _method(contract, given.get("method"))
+        values = arguments_from_json(method.inputs, given.get("args"))
+        sender = given.get("from")
+        result = self._chain.call(
+            contract.ADDRESS,
+            method.selector + abi.encode(method.input_types, values),
+            sender=bytes(20) if sender is None else read_address(sender, "call.from"),
+            gas=tx_gas_limit(self._chain.genesis.block_gas_limit),
+        )
+        if result.status == 0:
+            raise reverted(result.output)
+        outputs = abi.decode(method.output_types, result.output) if method.outputs else []
+        return results_to_json(method.outputs, outputs)
+
+    def _contract(self, value: Json) -> NativeContract:
+        """Return a contract by name, or by address."""
+        text = read_text(value, "contract", _NAME_MAX)
+        contract = self._contracts.get(text)
+        if contract is None and text.startswith("0x"):
+            contract = self._chain.machine.contracts.get(read_address(text, "contract"))
+        if contract is None:
+            names = ", ".join(sorted(self._contracts))
+            raise BadValue(f"contract: must be one of {names}, got {text!r}")
+        return contract
+
+    # Transactions.
+
+    def pending(self, args: Args) -> Out:
+        """How much waits; with an address, its next nonce as well."""
+        answer: dict[str, Out] = {"count": self._chain.status().pending}
+        if args.get(0) is not None:
+            address = read_address(args.get(0), "address")
+            answer["nonce"] = self._chain.pending_nonce(address)
+        return answer
+
+    async def submit(self, args: Args) -> Out:
+        """Submit a raw transaction, wait for its seal, and return its receipt."""
+        raw = read_data(args.get(0), "transaction", max_length=TX_BYTES_MAX)
+        timeout = args.get(1)
+        timeout_ms = (
+            SUBMIT_TIMEOUT_MS
+            if timeout is None
+            else read_int(timeout, "timeoutMs", 1, SUBMIT_TIMEOUT_MAX_MS)
+        )
+        digest = await self._submissions.submit(raw, timeout_ms)
+        return self._eth.receipt_of(digest)
+
+    # Relay.
+
+    def relay_send(self, args: Args) -> Out:
+        """Send a sealed envelope; it is held until the end of its window unless told otherwise."""
+        given = read_object(args.get(0), "envelope", ("to", "window", "payload", "expiresMs"))
+        window = read_int(given.get("window"), "envelope.window", 0, WINDOW_MAX)
+        genesis = self._chain.genesis
+        expires = given.get("expiresMs")
+        envelope = Envelope(
+            to_key=read_data(given.get("to"), "envelope.to", length=32),
+            window=window,
+            expires_ms=(
+                genesis.time_ms + (window + 1) * genesis.window_ms
+                if expires is None
+                else read_int(expires, "envelope.expiresMs", 1, _TIME_MAX_MS)
+            ),
+            payload=read_data(
+                given.get("payload"), "envelope.payload", max_length=PAYLOAD_BYTES_MAX
+            ),
+        )
+        try:
+            self._relay.send(envelope)
+        except RelayRefused as error:
+            raise RpcFault(Code.RELAY_REFUSED, str(error), {"reason": int(error.reason)}) from None
+        return True
+
+    # Testnets.
+
+    def partition(self, args: Args) -> Out:
+        """Cut this node off from the named members: frames are dropped both ways."""
+        named = read_list(args.get(0), "members", len(self._members))
+        cut = frozenset(self._member(value) for value in named)
+        self._network.set_partition(cut)
+        return [self._members[index].name for index in sorted(cut)]
+
+    def heal(self, _: Args) -> Out:
+        self._network.set_partition(frozenset())
+        return True
+
+    def _member(self, value: Json) -> int:
+        for member in self._members:
+            if value in (member.name, member.index) and not isinstance(value, bool):
+                return member.index
+        raise BadValue("members: must be names or indices of members")
+
+
+def _height_or_tag(value: Json) -> Json:
+    """Allow plain numbers where Ethereum wants quantities."""
+    if type(value) is int:
+        return hex(read_int(value, "height", 0, U64_MAX))
+    return value
+
+
+def _method(contract: NativeContract, value: Json) -> NativeMethod:
+    name = read_text(value, "method", _NAME_MAX)
+    found = [each for each in contract.abi.values() if name in (each.name, each.signature)]
+    if len(found) != 1:
+        problem = "is ambiguous, give its signature" if found else "is not there"
+        raise BadValue(f"method: {name!r} {problem} in {contract.NAME}")
+    return found[0]
+
+
+def _peer(stats: PeerStats) -> dict[str, Out]:
+    return {
+        "index": stats.member,
+        "name": stats.name,
+        "isUp": stats.is_up,
+        "isPartitioned": stats.is_partitioned,
+        "bytesIn": stats.bytes_in,
+        "bytesOut": stats.bytes_out,
+        "queuedBytes": stats.queued_bytes,
+        "droppedFrames": stats.dropped_frames,
+        "links": stats.links,
+        "score": stats.score,
+        "bannedMs": stats.banned_ms,
+        "lastError": stats.last_error,
+    }

@@ -1,0 +1,200 @@
+"""The node's HTTP side: JSON-RPC, WebSocket, health, metrics and the reasons for standing still.
+
+Loopback unless configured otherwise. A Host (and a browser's Origin) that is not this node's own
+is refused, so that a web page cannot reach it under a name of its own (DNS rebinding).
+"""
+
+import asyncio
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from consensus.quorum import Quorum
+from node.chain import Chain
+from node.metrics import CONTENT_TYPE, Metrics
+from node.p2p.member import MemberEndpoint
+from node.p2p.network import PeerNetwork
+from node.relay_service import RelayService
+from node.rpc.block_feed import BlockFeed
+from node.rpc.dispatch import BODY_BYTES_MAX, Caller, Dispatcher
+from node.rpc.filters import Filters
+from node.rpc.handlers_eth import EthMethods
+from node.rpc.handlers_hearth import HearthMethods
+from node.rpc.session import Feeds, PendingFeed, Session
+from node.rpc.views import BlockNotices
+
+SESSIONS_MAX = 64
+"""WebSocket connections at the same time."""
+PING_S = 30
+"""A WebSocket client that does not answer a ping for half as long is dropped."""
+_LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
+_EXTENSIONS = frozenset(("chrome-extension", "moz-extension", "safari-web-extension"))
+"""Origins of wallets that live in a browser; pages cannot take them on."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcConfig:
+    """Where the RPC listens and whom it answers."""
+
+    host: str
+    port: int
+    token: str
+    """Hex text of the file rpc.token; calls that act for the household need it."""
+    is_testnet: bool = False
+
+
+@final
+class RpcServer:
+    """Start it inside a running loop, once the chain has a replica attached."""
+
+    def __init__(
+        self,
+        *,
+        config: RpcConfig,
+        chain: Chain,
+        network: PeerNetwork,
+        relay: RelayService,
+        members: Sequence[MemberEndpoint],
+        me: int,
+        metrics: Metrics,
+    ) -> None:
+        self._config = config
+        self._chain = chain
+        self._metrics = metrics
+        self._quorum = Quorum(len(members))
+        clock = asyncio.get_running_loop().time
+        eth = EthMethods(chain, network, Filters(chain, lambda: int(clock() * 1000)))
+        hearth = HearthMethods(
+            chain=chain,
+            network=network,
+            relay=relay,
+            members=members,
+            me=me,
+            is_testnet=config.is_testnet,
+            eth=eth,
+        )
+        self._dispatcher = Dispatcher({**eth.table(), **hearth.table()}, metrics.call)
+        self._feeds = Feeds(
+            chain=chain,
+            blocks=BlockFeed(chain),
+            notices=BlockNotices(),
+            relay=relay,
+            pending=PendingFeed(chain),
+        )
+        self._hosts = _LOOPBACK_NAMES | {config.host}
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError if the port is taken."""
+        app = web.Application(
+            client_max_size=BODY_BYTES_MAX, middlewares=[web.middleware(self._guard)]
+        )
+        app.router.add_post("/", self._post)
+        app.router.add_get("/ws", self._websocket)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_get("/why", self._why)
+        app.router.add_get("/metrics", self._serve_metrics)
+        app.on_shutdown.append(self._close_sockets)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._config.host, self._config.port).start()
+
+    async def stop(self) -> None:
+        """Close all connections and stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _guard(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """Refuse hosts and origins that are not this node's own."""
+        if _host_of(f"//{request.headers.get('Host', '')}") not in self._hosts:
+            return web.Response(status=403, text="this host name is not allowed\n")
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._is_own(origin):
+            return web.Response(status=403, text="this origin is not allowed\n")
+        return await handler(request)
+
+    def _is_own(self, origin: str) -> bool:
+        return origin.partition(":")[0] in _EXTENSIONS or _host_of(origin) in self._hosts
+
+    def _is_authorised(self, request: web.Request) -> bool:
+        """Whether the request shows the token; the comparison takes constant time."""
+        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        return hmac.compare_digest(given, f"Bearer {self._config.token}".encode())
+
+    async def _post(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        caller = Caller(is_authorised=self._is_authorised(request), extra={})
+        answer = await self._dispatcher.answer(body, caller)
+        if answer is None:
+            return web.Response(status=204)
+        return web.Response(text=answer, content_type="application/json")
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        if len(self._sockets) >= SESSIONS_MAX:
+            return web.Response(status=503, text="too many connections\n")
+        socket = web.WebSocketResponse(
+            max_msg_size=BODY_BYTES_MAX, heartbeat=PING_S, compress=False, timeout=1
+        )
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        try:
+            is_authorised = self._is_authorised(request)
+            await Session(socket, self._dispatcher, self._feeds, is_authorised=is_authorised).run()
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _close_sockets(self, _: web.Application) -> None:
+        closing = [socket.close(code=1001, message=b"the node stops") for socket in self._sockets]
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """Live: the event loop turns."""
+        return web.json_response({"status": "ok"})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        """Ready: the node votes and a quorum can be reached; otherwise 503 with the reason."""
+        reason = self._reason_not_ready()
+        return web.json_response(
+            {"ready": reason is None, "reason": reason}, status=200 if reason is None else 503
+        )
+
+    def _reason_not_ready(self) -> str | None:
+        status = self._chain.status()
+        reachable, needed = status.peers_up + 1, self._quorum.certificate
+        if reachable < needed:
+            return f"only {reachable} members are reachable, {needed} are needed to seal a block"
+        if status.is_learner:
+            return "the node follows without voting until it is sure to be up to date"
+        return None
+
+    async def _why(self, request: web.Request) -> web.Response:
+        """Why nothing progresses, as text for people or JSON for programs."""
+        sentences = self._chain.why()
+        if "application/json" in request.headers.get("Accept", ""):
+            return web.Response(text=json.dumps(sentences), content_type="application/json")
+        text = "\n".join(sentences) or "Nothing stands in the way."
+        return web.Response(text=text + "\n")
+
+    async def _serve_metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _host_of(url: str) -> str | None:
+    """Return the host name in a URL from a header; None if there is none."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

@@ -1,0 +1,288 @@
+"""One WebSocket connection: calls as over HTTP, and subscriptions that push."""
+
+import asyncio
+import json
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import aiohttp
+from aiohttp import web
+
+from node.chain import Chain
+from node.log_query import LogQuery, log_entries
+from node.relay import Envelope
+from node.relay_service import RelayService
+from node.rpc.block_feed import BlockFeed
+from node.rpc.chain_reads import read_log_range
+from node.rpc.dispatch import Caller, Dispatcher, Method
+from node.rpc.errors import Code, RpcFault
+from node.rpc.values import (
+    U64_MAX,
+    Args,
+    BadValue,
+    Out,
+    read_data,
+    read_int,
+    read_list,
+    read_object,
+    read_text,
+    to_data,
+)
+from node.rpc.views import BlockNotices, head_json, log_json
+from vm.transaction import Transaction
+
+SUBSCRIPTIONS_MAX = 32
+"""Of one connection."""
+CALLS_MAX = 64
+"""Calls of one connection that are being answered."""
+QUEUE_MAX = 10_000
+"""Pushed items that wait for a slow reader; above it the connection is closed."""
+RELAY_KEYS_MAX = 1_024
+_NAME_MAX = 64
+
+Source: TypeAlias = AsyncGenerator[Out, None]
+"""What a subscription pushes; closed when it ends."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeds:
+    """What subscriptions read from; shared by all connections of a node."""
+
+    chain: Chain
+    blocks: BlockFeed
+    notices: BlockNotices
+    relay: RelayService
+    pending: "PendingFeed"
+
+
+@final
+class PendingFeed:
+    """Tells listeners of each admitted transaction's hash."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.listeners: set[Callable[[bytes], None]] = set()
+        chain.on_transaction(self._on_transaction)
+
+    def _on_transaction(self, tx: Transaction, is_own: bool) -> None:  # noqa: FBT001
+        """Pass the hash on; where the transaction came from is nobody's business here."""
+        del is_own
+        for listener in tuple(self.listeners):
+            listener(tx.hash)
+
+
+@final
+class _Pushed:
+    """A bounded queue between a callback and a subscription; ends the source when it is full."""
+
+    def __init__(self) -> None:
+        self._items: deque[Out] = deque()
+        self._news = asyncio.Event()
+        self._is_full = False
+
+    def put(self, item: Out) -> None:
+        if len(self._items) >= QUEUE_MAX:
+            self._is_full = True
+        else:
+            self._items.append(item)
+        self._news.set()
+
+    async def __aiter__(self) -> Source:
+        while True:
+            self._news.clear()
+            while self._items and not self._is_full:
+                yield self._items.popleft()
+            if self._is_full:
+                return
+            await self._news.wait()
+
+
+@final
+class Session:
+    """Serves one connection until it closes."""
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        dispatcher: Dispatcher,
+        feeds: Feeds,
+        *,
+        is_authorised: bool,
+    ) -> None:
+        self._socket = socket
+        self._dispatcher = dispatcher
+        self._feeds = feeds
+        self._is_authorised = is_authorised
+        self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(CALLS_MAX)
+
+    async def run(self) -> None:
+        """Answer until the peer closes."""
+        try:
+            async for message in self._socket:
+                if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                    break
+                await self._room.acquire()
+                call = asyncio.create_task(self._answer(message.data))
+                self._calls.add(call)
+                call.add_done_callback(self._calls.discard)
+        finally:
+            tasks = [*self._subscriptions.values(), *self._calls]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, body: str | bytes) -> None:
+        """Answer one body; subscriptions that it makes begin after the answer is out."""
+        made: list[tuple[str, str, Source]] = []
+        try:
+            caller = Caller(is_authorised=self._is_authorised, extra=self._methods(made))
+            response = await self._dispatcher.answer(body, caller)
+            if response is not None:
+                await self._socket.send_str(response)
+            for name, prefix, source in made:
+                self._subscriptions[name] = asyncio.create_task(self._push(name, prefix, source))
+        except ConnectionError:
+            pass  # Nobody is there to be answered; `run` ends by itself.
+        finally:
+            self._room.release()
+
+    def _methods(self, made: list[tuple[str, str, Source]]) -> dict[str, Method]:
+        """Return the methods that only a connection has, for one body."""
+
+        def subscribe(prefix: str, source: Source) -> Out:
+            if len(self._subscriptions) + len(made) >= SUBSCRIPTIONS_MAX:
+                message = f"at most {SUBSCRIPTIONS_MAX} subscriptions a connection"
+                raise RpcFault(Code.LIMIT_EXCEEDED, message)
+            name = hex(secrets.randbits(63) | 1 << 63)
+            made.append((name, prefix, source))
+            return name
+
+        return {
+            "eth_subscribe": Method(
+                handler=lambda args: subscribe("eth", self._eth_source(args)),
+                required=1,
+                optional=1,
+            ),
+            "eth_unsubscribe": Method(handler=self._unsubscribe, required=1),
+            "hearth_subscribe": Method(
+                handler=lambda args: subscribe("hearth", self._hearth_source(args)),
+                required=1,
+                optional=1,
+            ),
+            "hearth_unsubscribe": Method(handler=self._unsubscribe, required=1),
+            "hearth_relaySubscribe": Method(
+                handler=lambda args: subscribe("hearth", self._relay_source(args)),
+                required=1,
+                needs_token=True,
+            ),
+        }
+
+    def _unsubscribe(self, args: Args) -> Out:
+        task = self._subscriptions.pop(read_text(args.get(0), "subscription", _NAME_MAX), None)
+        if task is None:
+            return False
+        task.cancel()
+        return True
+
+    async def _push(self, name: str, prefix: str, source: Source) -> None:
+        """Send what the source gives; a source that ends could not keep up: close."""
+        try:
+            async with aclosing(source):
+                async for item in source:
+                    notice = {
+                        "jsonrpc": "2.0",
+                        "method": f"{prefix}_subscription",
+                        "params": {"subscription": name, "result": item},
+                    }
+                    await self._socket.send_str(json.dumps(notice, separators=(",", ":")))
+            await self._socket.close(
+                code=aiohttp.WSCloseCode.TRY_AGAIN_LATER, message=b"the reader is too slow"
+            )
+        except ConnectionError:
+            pass  # The reader has gone; `run` ends by itself.
+        finally:
+            self._subscriptions.pop(name, None)
+
+    def _eth_source(self, args: Args) -> Source:
+        first = self._feeds.chain.height + 1
+        match args.get(0):
+            case "newHeads":
+                return self._heads(first)
+            case "logs":
+                asked = read_log_range(self._feeds.chain, args.get(1) or {})
+                return self._logs(first, LogQuery(asked.addresses, asked.topics))
+            case "newPendingTransactions":
+                return self._pending()
+            case _:
+                raise BadValue("subscription: must be newHeads, logs or newPendingTransactions")
+
+    def _hearth_source(self, args: Args) -> Source:
+        if args.get(0) != "blocks":
+            raise BadValue('subscription: must be "blocks"')
+        options = read_object(args.get(1) or {}, "options", ("fromHeight",))
+        first = options.get("fromHeight")
+        if first is None:
+            return self._blocks(self._feeds.chain.height + 1)
+        return self._blocks(read_int(first, "options.fromHeight", 0, U64_MAX))
+
+    def _relay_source(self, args: Args) -> Source:
+        keys = read_list(args.get(0), "keys", RELAY_KEYS_MAX)
+        return self._envelopes([read_data(key, "keys", length=32) for key in keys])
+
+    async def _heads(self, first: int) -> Source:
+        gas_limit = self._feeds.chain.genesis.block_gas_limit
+        with self._feeds.blocks.open(first) as cursor:
+            while True:
+                yield head_json(await cursor.next(), gas_limit)
+
+    async def _blocks(self, first: int) -> Source:
+        with self._feeds.blocks.open(first) as cursor:
+            while True:
+                yield self._feeds.notices.of(await cursor.next())
+
+    async def _logs(self, first: int, query: LogQuery) -> Source:
+        with self._feeds.blocks.open(first) as cursor:
+            while True:
+                for entry in log_entries(await cursor.next()):
+                    if query.matches(entry.log):
+                        yield log_json(entry)
+
+    async def _pending(self) -> Source:
+        pushed = _Pushed()
+
+        def listen(tx_hash: bytes) -> None:
+            pushed.put(to_data(tx_hash))
+
+        self._feeds.pending.listeners.add(listen)
+        try:
+            async for item in pushed:
+                yield item
+        finally:
+            self._feeds.pending.listeners.discard(listen)
+
+    async def _envelopes(self, keys: list[bytes]) -> Source:
+        pushed = _Pushed()
+
+        def listen(envelope: Envelope) -> None:
+            pushed.put(
+                {
+                    "to": to_data(envelope.to_key),
+                    "window": envelope.window,
+                    "expiresMs": envelope.expires_ms,
+                    "payload": to_data(envelope.payload),
+                }
+            )
+
+        subscriber = self._feeds.relay.open(listen)
+        try:
+            self._feeds.relay.listen(subscriber, keys)
+            async for item in pushed:
+                yield item
+        finally:
+            self._feeds.relay.close(subscriber)
