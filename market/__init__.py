@@ -1,0 +1,1 @@
+"""The market: contracts on the chain and agents off it, with units and ABI between them."""

@@ -33,7 +33,7 @@ def share_floor(total: int, part: int, whole: int) -> int:
 
 
 def cost_per_wh_floor(money: int, energy_wh: int) -> int:
-    """Price at which `energy_wh` is paid out of `money`, rounded DOWN; 0 when there is no energy."""
+    """Price at which `energy_wh` is paid out of `money`, rounded DOWN; 0 when no energy."""
     return money // energy_wh if energy_wh else 0
 
 

@@ -65,6 +65,9 @@ CANDIDATE_FIELDS = (
     "meter_id",
 )
 
+RING_PROOF_TAG = b"hearth/membership/ring"
+"""A ring proof is an Ed25519 signature by the ring key over tagged_hash(TAG, account)."""
+
 # Limits ------------------------------------------------------------------------------------------
 
 AGENTS_PER_HOUSEHOLD_MAX = 16

@@ -5,7 +5,7 @@ the constructor's arguments.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, final
+from typing import Any, ClassVar, Protocol, final
 
 from market.abi.market_events import (
     Attested,
@@ -33,6 +33,7 @@ class Event(Protocol):
     """What all events have in common."""
 
     SIGNATURE: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 # Tokens ------------------------------------------------------------------------------------------

@@ -1,0 +1,251 @@
+"""Ramp: euros in and out, by a quorum of equal votes of the members.
+
+A member votes through any of its accounts; its household counts once. Money is minted when
+enough members saw the same deposit at the bank, and burnt before anybody pays it out.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, final
+
+from crypto.hashing import tagged_hash
+from market.abi import (
+    EVENTS,
+    FUNCTIONS,
+    MEMBERSHIP,
+    MONEY_TOKEN,
+    RAMP,
+    ZERO_ADDRESS,
+    DepositAttested,
+    DepositMinted,
+    PayoutConfirmed,
+    RevertCode,
+    WithdrawalPaid,
+    WithdrawalRequested,
+)
+from market.contracts.erc20 import SUPPLY_MAX, check_recipient
+from market.contracts.membership import member_of, votes_needed
+from market.contracts.money_token import MONEY
+from market.contracts.storage import Records, u64
+from vm.errors import Revert
+from vm.gas import HASH, METHOD
+from vm.native import (
+    U64,
+    U256,
+    Abi,
+    Address,
+    Bool,
+    Bytes32,
+    CallContext,
+    NativeContract,
+    external,
+    view,
+)
+
+PENDING_MAX = 1024
+"""Withdrawals that wait for their payout; bounds the list that `pending` returns."""
+
+_CONTENT_TAG = b"hearth/ramp/deposit"
+_COUNT = b"n"
+"""Votes for one content of a reference, or for one payout."""
+_VOTE = b"v"
+_USED = b"u"
+"""Bank references of payouts that are done."""
+_NEXT_ID = b"#"
+_PENDING = b"p"
+"""Ids of unpaid withdrawals, joined, 8 bytes each."""
+
+_VIEWS = FUNCTIONS["Ramp"]
+WithdrawalRow = tuple[U64, Address, U256, Bytes32, U64, Bool]
+"""(id, household, amount, payoutHash, votes, paid)."""
+WithdrawalRows = Annotated[list[WithdrawalRow], Abi(_VIEWS["pending"].outputs)]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """Money that the members saw arrive; a record exists once it is minted."""
+
+    to: bytes
+    amount: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Burnt money that the members owe to a household's bank account."""
+
+    household: bytes
+    amount: int
+    payout_hash: bytes
+    """32 bytes over the bank details, which stay off the chain."""
+    paid: bool
+
+
+_deposits = Records(b"d", Deposit, "20sQ")
+_withdrawals = Records(b"w", Withdrawal, "20sQ32s?")
+
+
+@final
+class Ramp(NativeContract):
+    """The only place where money tokens are made and destroyed."""
+
+    ADDRESS = RAMP
+    NAME = "ramp"
+    EVENTS = EVENTS["Ramp"]
+
+    @external(gas=METHOD)
+    def attest_deposit(
+        self, ctx: CallContext, reference: Bytes32, to: Address, amount: U256
+    ) -> None:
+        """Vote that `amount` arrived at the bank for `to` under `reference`.
+
+        Votes count for exactly the same three values. Where members disagree about a reference,
+        each version gathers its own votes, and the first that has enough closes the reference.
+
+        Reverts:
+            NOT_MEMBER: the caller's household is no member.
+            BAD_RECIPIENT: `to` is zero or a native contract.
+            BAD_ARGUMENT: amount zero or above SUPPLY_MAX.
+            REFERENCE_USED: minted already.
+            ALREADY_VOTED: for these values.
+
+        Emits: DepositAttested; with the last vote needed DepositMinted, and Transfer.
+        """
+        member = _require_member(ctx)
+        check_recipient(to)
+        if not 0 < amount <= SUPPLY_MAX:
+            detail = f"amount must lie in 1..{SUPPLY_MAX}, got {amount}"
+            raise Revert(RevertCode.BAD_ARGUMENT, detail)
+        if _deposits.get(ctx, reference) is not None:
+            raise Revert(RevertCode.REFERENCE_USED, f"deposit {reference.hex()} is minted")
+        ctx.charge(HASH)
+        content = tagged_hash(_CONTENT_TAG, reference, to, amount.to_bytes(32, "big"))
+        votes = _count_vote(ctx, content, member)
+        ctx.emit(DepositAttested(reference, member, to, amount))
+        if votes >= votes_needed(ctx.at(MEMBERSHIP)):
+            _deposits.put(ctx, Deposit(to, amount), reference)
+            MONEY.mint(ctx.at(MONEY_TOKEN), to, amount)
+            ctx.emit(DepositMinted(reference, to, amount))
+
+    @external(gas=METHOD)
+    def request_withdrawal(self, ctx: CallContext, amount: U256, payout_hash: Bytes32) -> U64:
+        """Burn `amount` of the caller's household or service; the members owe the payout.
+
+        Args:
+            payout_hash: binds the bank details, which the household tells the members off chain.
+
+        Returns:
+            The withdrawal's id, counted from 1.
+
+        Reverts:
+            BAD_ARGUMENT: amount zero or above SUPPLY_MAX.
+            INSUFFICIENT_FUNDS.
+            TOO_MANY: PENDING_MAX wait for their payout.
+
+        Emits: WithdrawalRequested, Transfer.
+        """
+        if not 0 < amount <= SUPPLY_MAX:
+            detail = f"amount must lie in 1..{SUPPLY_MAX}, got {amount}"
+            raise Revert(RevertCode.BAD_ARGUMENT, detail)
+        waiting = ctx.get(_PENDING)
+        if len(waiting) >= 8 * PENDING_MAX:
+            raise Revert(RevertCode.TOO_MANY, f"{PENDING_MAX} withdrawals wait")
+        MONEY.burn(ctx.at(MONEY_TOKEN), ctx.sponsor, amount)
+        withdrawal_id = ctx.get_int(_NEXT_ID) + 1
+        ctx.put_int(_NEXT_ID, withdrawal_id)
+        withdrawal = Withdrawal(ctx.sponsor, amount, payout_hash, paid=False)
+        _withdrawals.put(ctx, withdrawal, u64(withdrawal_id))
+        ctx.put(_PENDING, waiting + u64(withdrawal_id))
+        ctx.emit(WithdrawalRequested(withdrawal_id, ctx.sponsor, amount, payout_hash))
+        return withdrawal_id
+
+    @external(gas=METHOD)
+    def confirm_payout(self, ctx: CallContext, id_: U64, reference: Bytes32) -> None:
+        """Vote that withdrawal `id_` left the bank under `reference`.
+
+        Reverts:
+            NOT_MEMBER, UNKNOWN_WITHDRAWAL.
+            ALREADY_PAID: enough members have confirmed.
+            REFERENCE_USED: the reference paid another withdrawal.
+            ALREADY_VOTED: for this reference.
+
+        Emits: PayoutConfirmed; with the last vote needed WithdrawalPaid.
+        """
+        member = _require_member(ctx)
+        withdrawal = _load(ctx, id_)
+        if withdrawal.paid:
+            raise Revert(RevertCode.ALREADY_PAID, f"withdrawal {id_}")
+        if ctx.get(_USED + reference):
+            raise Revert(RevertCode.REFERENCE_USED, f"payout {reference.hex()}")
+        votes = _count_vote(ctx, u64(id_) + reference, member)
+        _raise_most_votes(ctx, id_, votes)
+        ctx.emit(PayoutConfirmed(id_, member))
+        if votes >= votes_needed(ctx.at(MEMBERSHIP)):
+            _withdrawals.put(ctx, replace(withdrawal, paid=True), u64(id_))
+            ctx.put(_USED + reference, b"\1")
+            waiting = _split_ids(ctx.get(_PENDING))
+            ctx.put(_PENDING, b"".join(u64(other) for other in waiting if other != id_))
+            ctx.emit(WithdrawalPaid(id_))
+
+    @view(gas=METHOD)
+    def deposit(self, ctx: CallContext, reference: Bytes32) -> tuple[Bool, Address, U256]:
+        """Return (minted, to, amount); false and zeros while votes are missing."""
+        deposit = _deposits.get(ctx, reference)
+        return (True, deposit.to, deposit.amount) if deposit else (False, ZERO_ADDRESS, 0)
+
+    @view(gas=METHOD)
+    def withdrawal(self, ctx: CallContext, id_: U64) -> WithdrawalRow:
+        """Return (id, household, amount, payoutHash, votes, paid).
+
+        `votes` is the most that any bank reference has.
+
+        Reverts:
+            UNKNOWN_WITHDRAWAL.
+        """
+        return _row(ctx, id_)
+
+    @view(gas=METHOD)
+    def pending(self, ctx: CallContext) -> WithdrawalRows:
+        """Return the withdrawals that wait for their payout, oldest first, as `withdrawal`."""
+        return [_row(ctx, withdrawal_id) for withdrawal_id in _split_ids(ctx.get(_PENDING))]
+
+
+def _require_member(ctx: CallContext) -> bytes:
+    if member_of(ctx.at(MEMBERSHIP), ctx.sponsor) is None:
+        raise Revert(RevertCode.NOT_MEMBER, f"0x{ctx.sponsor.hex()} is no member")
+    return ctx.sponsor
+
+
+def _count_vote(ctx: CallContext, subject: bytes, member: bytes) -> int:
+    """Record the member's vote on `subject` (at most 40 bytes); return how many it has now."""
+    ctx.charge(HASH)
+    key = _VOTE + tagged_hash(_CONTENT_TAG, subject, member)
+    if ctx.get(key):
+        raise Revert(RevertCode.ALREADY_VOTED, f"0x{member.hex()} has voted for this")
+    ctx.put(key, b"\1")
+    votes = ctx.get_int(_COUNT + subject) + 1
+    ctx.put_int(_COUNT + subject, votes)
+    return votes
+
+
+def _raise_most_votes(ctx: CallContext, withdrawal_id: int, votes: int) -> None:
+    key = _COUNT + u64(withdrawal_id)
+    if votes > ctx.get_int(key):
+        ctx.put_int(key, votes)
+
+
+def _load(ctx: CallContext, withdrawal_id: int) -> Withdrawal:
+    withdrawal = _withdrawals.get(ctx, u64(withdrawal_id))
+    if withdrawal is None:
+        raise Revert(RevertCode.UNKNOWN_WITHDRAWAL, f"no withdrawal {withdrawal_id}")
+    return withdrawal
+
+
+def _split_ids(joined: bytes) -> list[int]:
+    return [int.from_bytes(joined[at : at + 8], "big") for at in range(0, len(joined), 8)]
+
+
+def _row(ctx: CallContext, withdrawal_id: int) -> WithdrawalRow:
+    w = _load(ctx, withdrawal_id)
+    votes = ctx.get_int(_COUNT + u64(withdrawal_id))
+    return withdrawal_id, w.household, w.amount, w.payout_hash, votes, w.paid
