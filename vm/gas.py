@@ -35,20 +35,20 @@ ACCESS_LIST_KEY = 1_900
 # Native contracts. A method's own base price stands in its decorator.
 METHOD = 500
 """A simple method: dispatch and a few comparisons."""
-CALLDATA_WORD = 300
+CALLDATA_WORD = 500
 """Decoding, for each 32 bytes after the selector."""
 OUTPUT_BYTE = 8
 """Encoding what a method returns."""
 READ = 1_000
 READ_BYTE = 1
-WRITE = 6_000
+WRITE = 8_000
 """A key that exists, changed or deleted; the read before it is included."""
-WRITE_NEW = 10_000
+WRITE_NEW = 12_000
 """A key that does not exist yet: it stays in everybody's tree."""
 WRITE_BYTE = 8
-AGAIN = 100
+AGAIN = 200
 """Reading or writing a key that the same transaction has read, or written, before."""
-LOG = 2_000
+LOG = 2_500
 LOG_TOPIC = 250
 LOG_BYTE = 8
 SCHEDULE = 30_000
