@@ -21,7 +21,7 @@ from vm.errors import InvalidTransaction, TxReason
 from vm.transaction import TX_BYTES_MAX, Transaction
 
 BATCH_MS = 2
-"""How long the first transaction of a batch waits for company; far below a block's latency."""
+"""Least time between two batches: under load it fills them, and a lone transaction never waits."""
 BATCH_BYTES_MAX = 512 << 10
 """Raw transactions in one frame; one of maximal size always fits."""
 BATCH_COUNT_MAX = 4096
@@ -61,6 +61,7 @@ class Gossip:
         self._links = links
         self._outgoing: list[bytes] = []
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._flushed_s = 0.0
         self._foreign: dict[bytes, float] = {}
         """Hashes of peers' transactions that may have to be passed on, and when they came."""
         self._pass_on_timer: asyncio.TimerHandle | None = None
@@ -104,7 +105,8 @@ class Gossip:
             self._remember(tx.hash)
             self._outgoing.append(tx.raw)
             if self._flush_timer is None:
-                self._flush_timer = loop.call_later(BATCH_MS / 1000, self._flush)
+                due = max(self._flushed_s + BATCH_MS / 1000, loop.time())
+                self._flush_timer = loop.call_at(due, self._flush)
             return
         self._foreign[tx.hash] = loop.time()
         if self._pass_on_timer is None:
@@ -112,6 +114,7 @@ class Gossip:
 
     def _flush(self) -> None:
         self._flush_timer = None
+        self._flushed_s = asyncio.get_running_loop().time()
         outgoing, self._outgoing = self._outgoing, []
         for payload in encode_batches(outgoing):
             self._links.broadcast(Channel.TRANSACTIONS, payload)
