@@ -88,6 +88,8 @@ class AgentFile:
     first_window: int
     history_quarters: int
     battery: BatterySpec | None
+    windows: int | None
+    """How many windows to trade, from `first_window` on; None for ever."""
 
     def to_json(self) -> bytes:
         """Return the file's bytes."""
@@ -107,6 +109,11 @@ class AgentFile:
                 value["history_quarters"], f"{field}: history_quarters"
             ),
             battery=_battery(value["battery"], f"{field}: battery"),
+            windows=(
+                None
+                if value["windows"] is None
+                else strict_json.integer(value["windows"], f"{field}: windows", 1)
+            ),
         )
         _check_form(file.to_json(), data, field)
         return file

@@ -46,9 +46,21 @@ class NewTestnet:
 
 
 def write_testnet(
-    layout: TestnetLayout, community: Community, options: GenesisOptions, *, seed: int = 0
+    layout: TestnetLayout,
+    community: Community,
+    options: GenesisOptions,
+    *,
+    seed: int = 0,
+    windows: int | None = None,
 ) -> NewTestnet:
     """Make keys and genesis of `community` and write every file that its processes read.
+
+    Args:
+        layout: where.
+        community: who.
+        options: of the chain.
+        seed: for what the agents draw.
+        windows: how many the agents trade; None for ever.
 
     Raises:
         AlreadyExists: there is a testnet in the folder.
@@ -69,7 +81,7 @@ def write_testnet(
         home = layout.household(profile.name)
         entry = manifest.households[index]
         _write_household(home, keys.households[index], entry, genesis)
-        _write_agent_file(home, profile, manifest, index)
+        _write_agent_file(home, profile, manifest, index, windows)
         _write_meter(home.meter, keys.meters[index], profile, entry, manifest)
     for name, service in zip(SERVICES, keys.services, strict=True):
         _write_service(layout.service(name), service)
@@ -134,7 +146,11 @@ def _write_household(
 
 
 def _write_agent_file(
-    home: HouseholdLayout, profile: HouseholdProfile, manifest: Manifest, index: int
+    home: HouseholdLayout,
+    profile: HouseholdProfile,
+    manifest: Manifest,
+    index: int,
+    windows: int | None,
 ) -> None:
     settings = AgentFile(
         household=profile.name,
@@ -142,6 +158,7 @@ def _write_agent_file(
         first_window=manifest.first_window,
         history_quarters=manifest.history_quarters,
         battery=profile.battery,
+        windows=windows,
     )
     write_file(home.agent_settings, settings.to_json())
 

@@ -46,7 +46,9 @@ METER = MeterFile(
         name="h39", bus=39, load_wh=(1, 2, 3, 4), pv_wh=(0, 0, 5, 6), battery=BATTERY
     ),
 )
-AGENT = AgentFile(household="h39", seed=7, first_window=2, history_quarters=4, battery=None)
+AGENT = AgentFile(
+    household="h39", seed=7, first_window=2, history_quarters=4, battery=None, windows=24
+)
 FILES = [(Manifest, MANIFEST), (MeterFile, METER), (AgentFile, AGENT)]
 
 
