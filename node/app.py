@@ -23,11 +23,15 @@ from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver
 from node.errors import ConfigError
 from node.gossip import Gossip
-from node.home import Home, endpoints, load_config, load_genesis, load_keys
+from node.home import Home, endpoints, load_config, load_genesis, load_keys, load_token
 from node.log import log_block, set_up
+from node.metrics import Metrics
 from node.p2p.frames import Channel
 from node.p2p.identity import NodeIdentity
 from node.p2p.network import PeerNetwork
+from node.relay import Relay, RelayConfig
+from node.relay_service import RelayService
+from node.rpc.server import RpcConfig, RpcServer
 from node.storage.block_store import ChainStore
 from node.storage.vote_log import VoteLogFile
 from node.why import explain
@@ -35,6 +39,9 @@ from vm.errors import GenesisError
 from vm.genesis import Genesis
 from vm.machine import Machine
 from vm.native import NativeContract
+
+TEND_S = 10
+"""Interval of housekeeping: far below the mempool's time to live."""
 
 _log = structlog.get_logger("app")
 
@@ -66,6 +73,11 @@ class Node:
         """
         members = endpoints(genesis, config)
         self.config = config
+        self.members = members
+        self.token = load_token(home)
+        self.metrics = Metrics()
+        self.rpc: RpcServer | None = None
+        self._tending: asyncio.Task[None] | None = None
         self.names = tuple(member.name for member in members)
         self.me = self.names.index(config.name)
         self.on_fatal = on_fatal
@@ -83,24 +95,50 @@ class Node:
             on_down=self._on_down,
         )
         self.gossip = Gossip(self.chain, self.network)
+        indexes = range(len(members))
+        relay = Relay(RelayConfig(window_ms=genesis.window_ms), me=self.me, members=indexes)
+        self.relay = RelayService(relay, self.network, wall_ms)
         self.driver = ConsensusDriver(
             chain=self.chain,
             vote_log=self.vote_log,
             links=self.network,
             keyring=Ed25519Keyring(keys.node),
+            metrics=self.metrics,
             on_fatal=on_fatal,
             config=consensus,
         )
         self.chain.attach(self.driver.status, self.why)
         self.chain.on_block(lambda record: log_block(record, self.names, wall_ms()))
+        self.metrics.watch(self.chain, self.network, len(members))
 
     async def start(self) -> None:
         """Begin to accept and dial, and to take part. Raises OSError if a port is taken."""
         await self.network.start()
         self.driver.start()
+        config = RpcConfig(
+            host=self.config.rpc_listen.host,
+            port=self.config.rpc_listen.port,
+            token=self.token,
+            is_testnet=self.config.testnet,
+        )
+        self.rpc = RpcServer(
+            config=config,
+            chain=self.chain,
+            network=self.network,
+            relay=self.relay,
+            members=self.members,
+            me=self.me,
+            metrics=self.metrics,
+        )
+        await self.rpc.start()
+        self._tending = asyncio.create_task(self._tend())
 
     async def stop(self) -> None:
         """Leave in order: no promise is cut short, because each was synced before it was sent."""
+        if self._tending is not None:
+            self._tending.cancel()
+        if self.rpc is not None:
+            await self.rpc.stop()
         self.driver.stop()
         self.gossip.close()
         await self.network.stop()
@@ -117,21 +155,32 @@ class Node:
             halted=replica.halted,
         )
 
+    async def _tend(self) -> None:
+        """Drop what has expired where no block and no message gives the occasion."""
+        while True:
+            await asyncio.sleep(TEND_S)
+            self.relay.expire()
+            self.chain.pool.expire(wall_ms())
+
     def _on_frame(self, member: int, channel: Channel, payload: bytes) -> None:
         match channel:
             case Channel.CONSENSUS | Channel.CATCH_UP:
                 self.driver.on_frame(member, payload)
             case Channel.TRANSACTIONS:
                 self.gossip.on_frame(member, payload)
+            case Channel.RELAY:
+                self.relay.on_frame(member, payload)
             case _:
                 self.network.suspect(member, f"unexpected frame on {channel.name}")
 
     def _on_up(self, member: int) -> None:
         self.driver.on_up(member)
         self.gossip.on_up(member)
+        self.relay.on_up(member)
 
     def _on_down(self, member: int) -> None:
         self.driver.on_down(member)
+        self.relay.on_down(member)
 
 
 def open_node(
@@ -194,7 +243,8 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     await node.start()
     sys.stdout.write(
         f"{node.config.name}: hearth {VERSION}, chain {node.chain.chain_id}, "
-        f"height {node.chain.height}, peers at {node.config.p2p_listen}\n"
+        f"height {node.chain.height}, peers at {node.config.p2p_listen}, "
+        f"RPC at {node.config.rpc_listen}\n"
     )
     sys.stdout.flush()
     error = await stopped

@@ -9,7 +9,6 @@ was ready.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, assert_never, final
 
@@ -43,7 +42,7 @@ from consensus.events import (
 )
 from consensus.keyring import Keyring
 from consensus.membership import MemberIndex
-from consensus.messages import Blocks, BodyReply, Message, SealedBlock
+from consensus.messages import Blocks, BodyReply, Message, SealedBlock, ViewChange
 from consensus.replica import Replica
 from consensus.wire import decode_message, encode_message
 from crypto.errors import DecodeError
@@ -51,6 +50,7 @@ from node.chain import Chain
 from node.errors import NodeError
 from node.executor import digest_of
 from node.links import Links
+from node.metrics import Metrics
 from node.p2p.frames import Channel
 from node.records import ConsensusStatus
 from node.storage.vote_log import VoteLogFile
@@ -73,22 +73,6 @@ class Halted(NodeError):
 
 
 @final
-@dataclass(slots=True)
-class DriverStats:
-    """Counters since the start, for metrics."""
-
-    steps: int = 0
-    syncs: int = 0
-    sync_seconds: float = 0.0
-    """Time spent in syncs of the vote log."""
-    apply_seconds: float = 0.0
-    """Time spent in writing blocks."""
-    dropped_events: int = 0
-    suspicions: int = 0
-    view_changes: int = 0
-
-
-@final
 class ConsensusDriver:
     """Owns the replica of one node. Lives on one event loop; never waits."""
 
@@ -99,6 +83,7 @@ class ConsensusDriver:
         vote_log: VoteLogFile,
         links: Links,
         keyring: Keyring,
+        metrics: Metrics,
         on_fatal: Callable[[Exception], None],
         config: ConsensusConfig | None = None,
     ) -> None:
@@ -109,6 +94,7 @@ class ConsensusDriver:
             vote_log: replayed already.
             links: where messages leave.
             keyring: of this node; without a key it follows.
+            metrics: where it counts.
             on_fatal: called once, with the error after which this node must stop.
             config: timers.
         """
@@ -116,7 +102,7 @@ class ConsensusDriver:
         self._vote_log = vote_log
         self._links = links
         self._on_fatal = on_fatal
-        self.stats = DriverStats()
+        self._metrics = metrics
         self.replica = Replica(
             config=config or ConsensusConfig(),
             genesis_hash=chain.store.digest(0),
@@ -135,7 +121,6 @@ class ConsensusDriver:
         self._is_stopped = True
         self._is_work_stale = True
         self._told_pending = False
-        self._view = (0, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._work_timer: asyncio.TimerHandle | None = None
 
@@ -160,11 +145,10 @@ class ConsensusDriver:
         try:
             message = decode_message(payload)
         except (DecodeError, MalformedMessage) as error:
-            self.stats.suspicions += 1
+            self._metrics.suspect("MALFORMED")
             self._links.suspect(member, str(error))
             return
         if len(self._events) >= EVENTS_MAX:
-            self.stats.dropped_events += 1
             return
         self._push(Receive(MemberIndex(member), message))
 
@@ -228,21 +212,27 @@ class ConsensusDriver:
                 self._refresh_pending()
             elif self._events:
                 event = self._events.popleft()
-                self._effects.extend(self.replica.step(event, self._now_ms()))
-                self.stats.steps += 1
+                self._step(event)
             else:
                 break
         self._flush()
-        self._note_view()
         self._arm()
+
+    def _step(self, event: Event) -> None:
+        replica = self.replica
+        asked = (replica.term, replica.asked)
+        self._effects.extend(replica.step(event, self._now_ms()))
+        if (replica.term, replica.asked) > asked and replica.asked > 0:
+            reason = _view_change_reason(event)
+            self._metrics.view_change(reason)
+            _log.info("view change", term=replica.term, view=replica.asked, reason=reason)
 
     def _flush(self) -> bool:
         """Sync what was promised, then send; False if there was nothing to send."""
         if self._is_unsynced:
             begin = perf_counter()
             self._vote_log.sync()
-            self.stats.sync_seconds += perf_counter() - begin
-            self.stats.syncs += 1
+            self._metrics.sync("votes", perf_counter() - begin)
             self._is_unsynced = False
         if not self._outbox:
             return False
@@ -288,7 +278,7 @@ class ConsensusDriver:
             case ServeBlocks(to, from_height, limit):
                 self._serve(to, from_height, limit)
             case Suspect(member, reason, detail):
-                self.stats.suspicions += 1
+                self._metrics.suspect(reason.name)
                 points = SUSPICION_POINTS.get(reason, _POINTS)
                 self._links.suspect(member, f"{reason.name}: {detail}", points)
             case Evidence(first, second):
@@ -301,7 +291,9 @@ class ConsensusDriver:
     def _build(self, effect: Build) -> None:
         if effect.height != self._chain.height + 1:
             return  # Asked before a block that came from elsewhere: the answer would be refused.
+        begin = perf_counter()
         executed = self._chain.build()
+        self._metrics.processing("build", perf_counter() - begin)
         if executed is None:
             self._told_pending = False
             self._events.appendleft(NothingToBuild(effect.height))
@@ -313,12 +305,14 @@ class ConsensusDriver:
         if effect.height != self._chain.height + 1:
             return
         now_ms = self._chain.now_ms() if effect.fresh else None
+        begin = perf_counter()
         try:
             executed = self._chain.executor.validate(effect.body, fresh_at_ms=now_ms)
             is_ok = executed.digest == effect.digest
         except InvalidBlock as error:
             _log.warning("proposal refused", height=effect.height, reason=str(error))
             is_ok = False
+        self._metrics.processing("validate", perf_counter() - begin)
         self._events.appendleft(Validated(effect.digest, is_ok))
 
     def _apply(self, block: SealedBlock) -> None:
@@ -327,7 +321,7 @@ class ConsensusDriver:
         membership = self._chain.membership()
         term = membership.term(block.height + 1)
         self._vote_log.advance(epoch=membership.epoch, term=term, height=block.height)
-        self.stats.apply_seconds += perf_counter() - begin
+        self._metrics.processing("apply", perf_counter() - begin)
         # The level before the answer: on Applied the replica builds at once if work waits.
         self._events.appendleft(Applied(block.height, block.digest, membership))
         self._is_work_stale = True
@@ -359,16 +353,20 @@ class ConsensusDriver:
             delay_s = max(due_ms - self._chain.now_ms(), 0) / 1000 + 0.001
             self._work_timer = self._loop.call_later(delay_s, self.work_may_wait)
 
-    def _note_view(self) -> None:
-        replica = self.replica
-        view = (replica.term, replica.view)
-        if view != self._view:
-            if replica.view > 0:
-                self.stats.view_changes += 1
-                _log.info(
-                    "view change", term=replica.term, view=replica.view, primary=replica.primary
-                )
-            self._view = view
+
+def _view_change_reason(event: Event) -> str:
+    """Return, in one of a few words, what made this node ask for another view."""
+    match event:
+        case Tick():
+            return "timeout"
+        case PeerDown():
+            return "primary_down"
+        case Validated():
+            return "invalid_proposal"
+        case Receive(_, ViewChange()):
+            return "others_asked"
+        case _:
+            return "other"
 
 
 def _channel(message: Message) -> Channel:

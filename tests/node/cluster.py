@@ -9,6 +9,7 @@ from crypto.keys import AccountKey, NodeKey
 from node.chain import Chain
 from node.consensus_driver import ConsensusDriver
 from node.gossip import Gossip
+from node.metrics import Metrics
 from node.p2p.frames import Channel
 from node.storage.block_store import ChainStore
 from node.storage.vote_log import VoteLogFile
@@ -76,12 +77,16 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+_VOTES = {"file": "votes"}
+
+
 class Node:
     """One node; `kill` leaves on disk what a crash would (all was synced before it mattered)."""
 
     def __init__(self, genesis: Genesis, key: int, network: MemoryNetwork, home: Path) -> None:
         home.mkdir(exist_ok=True)
         self.network = network
+        self.metrics = Metrics()
         self.fatal: list[Exception] = []
         self.store = ChainStore(home / "chain", genesis.hash)
         self.log = VoteLogFile(home / "votes.log")
@@ -96,6 +101,7 @@ class Node:
             vote_log=self.log,
             links=self.links,
             keyring=Ed25519Keyring(node_key(key)),
+            metrics=self.metrics,
             on_fatal=self.fatal.append,
         )
         self.links.on_frame = self._on_frame
@@ -111,6 +117,12 @@ class Node:
     def _on_up(self, member: int) -> None:
         self.driver.on_up(member)
         self.gossip.on_up(member)
+
+    @property
+    def syncs(self) -> int:
+        """How often the vote log was synced."""
+        found = self.metrics.registry.get_sample_value("storage_sync_seconds_count", _VOTES)
+        return int(found or 0)
 
     def start(self) -> None:
         self.driver.start()
