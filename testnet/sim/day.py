@@ -139,16 +139,15 @@ def community_keys(seed: int, households: int) -> CommunityKeys:
 
 
 def _violations(day: Day) -> list[str]:
-    accounts = [
-        address
-        for member in day.genesis.members
-        for address in (member.account, member.meter.account)
-    ] + [account for _, account in day.genesis.services]
+    members, services = day.genesis.members, day.genesis.services
     last = day.world.terms.window_at(day.chain.head.time_ms) + 1
-    # Older windows are paid and cannot change; the very last check looks at all.
-    recent = range(max(FIRST_WINDOW, last - 6), min(last, day.windows.stop - 1) + 1)
-    view = day.chain.view
-    return [f"block {day.chain.head.number}: {each}" for each in check(view, accounts, recent)]
+    found = check(
+        day.chain.view,
+        accounts=[*(member.account for member in members), *(account for _, account in services)],
+        meters=[member.meter.account for member in members],
+        windows=range(FIRST_WINDOW, min(last + 1, day.windows.stop)),
+    )
+    return [f"block {day.chain.head.number}: {each}" for each in found]
 
 
 # Money ------------------------------------------------------------------------------------------
