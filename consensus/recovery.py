@@ -124,13 +124,16 @@ def become_learner(s: State) -> None:
     s.emit(Broadcast(GetHead(s.nonce)))
 
 
+def ask_head(s: State, member: MemberIndex) -> None:
+    """Put the question to one member, if it is open and that member has not answered."""
+    if s.nonce is not None and member != s.me and member not in s.heads:
+        s.emit(Send(member, GetHead(s.nonce)))
+
+
 def ask_heads_again(s: State) -> None:
     """Repeat the question to those who have not answered."""
-    if s.nonce is None:
-        return
     for member in s.others:
-        if member not in s.heads:
-            s.emit(Send(member, GetHead(s.nonce)))
+        ask_head(s, member)
 
 
 def on_get_head(s: State, sender: MemberIndex, m: GetHead) -> None:

@@ -255,6 +255,7 @@ def _take(s: State, event: Event) -> None:
         case PeerUp(member):
             _hear(s, member)
             retransmission.send_status(s, member)
+            recovery.ask_head(s, member)
         case PeerDown(member):
             s.peers[member].is_up = False
             s.peers[member].asked_blocks_ms = None

@@ -110,18 +110,23 @@ def on_new_view(s: State, sender: MemberIndex, m: NewView) -> None:
         return
     fault = new_view_fault(s, m)
     if fault is not None:
-        s.suspect(m.sender, Reason.BAD_NEW_VIEW, fault)
-        ask(s, View(m.slot.view + 1))
+        _refuse_new_view(s, m, fault)
         return
     choice = choose_proposal(m.view_changes)
     if isinstance(choice, Contradiction):
         accuse(s, choice.first, choice.second)
-        s.suspect(m.sender, Reason.BAD_NEW_VIEW, "its certificates contradict each other")
-        ask(s, View(m.slot.view + 1))
+        _refuse_new_view(s, m, "its certificates contradict each other")
         return
     for view_change in m.view_changes:
         note_proven_head(s, view_change)
     _enter(s, m, choice)
+
+
+def _refuse_new_view(s: State, m: NewView, fault: str) -> None:
+    s.suspect(m.sender, Reason.BAD_NEW_VIEW, fault)
+    if m.slot.view == s.asked:
+        # Only a view that we wait for: else one member could drive all from view to view.
+        ask(s, View(s.asked + 1))
 
 
 def new_view_fault(s: State, m: NewView) -> str | None:
