@@ -20,6 +20,8 @@ from testnet import strict_json
 from testnet.errors import NotRunning
 from testnet.layout import TestnetLayout
 
+COMMAND = (sys.executable, "-m", "cli.main")
+"""What `hearth` is, whatever the PATH; this package may not import it."""
 STOP_SECONDS = 10.0
 """After this a process that was asked to end is killed."""
 _POLL_SECONDS = 0.02
@@ -59,7 +61,7 @@ class Processes:
             return
         with self._layout.log(label).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603  Our own interpreter and module.
-                [sys.executable, "-m", "cli.main", *arguments],
+                [*COMMAND, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
