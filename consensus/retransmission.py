@@ -65,7 +65,8 @@ def on_status(s: State, sender: MemberIndex, m: Status) -> None:
 def _answer(s: State, sender: MemberIndex, m: Status) -> None:
     """Same head: send the NEW-VIEW, the own VIEW-CHANGE, or the own votes that are missing."""
     assert s.me is not None
-    if m.slot.view < s.view and s.new_view is not None:
+    if m.slot.view < s.view and m.asked <= s.view and s.new_view is not None:
+        # Whoever asked for a later view would refuse it, and needs our VIEW-CHANGE instead.
         s.emit(Send(sender, s.new_view))
         return
     own = s.view_changes[s.me]

@@ -1,5 +1,7 @@
 """Patience: idle, without a quorum, failing views, silent primaries (rules 11 to 16)."""
 
+from dataclasses import replace
+
 import pytest
 
 from consensus.config import ConsensusConfig
@@ -247,6 +249,31 @@ def test_a_status_of_one_behind_gets_a_status_so_that_it_asks():
     (send,) = receive(net, net.nodes[0].replica, 3, late)
     assert isinstance(send, Send)
     assert send.message.slot.height == 1
+
+
+def status_with(net, member, view=0, asked=0, height=0):
+    at = slot(view=view, height=height)
+    return replace(_beat(net, member), slot=at, asked=asked)
+
+
+def test_one_that_missed_the_new_view_gets_it():
+    net, replica = backup(index=2)
+    message = new_view(net, [view_change(net, i) for i in (0, 1, 3)])
+    receive(net, replica, 1, message)
+    effects = receive(net, replica, 3, status_with(net, 3, view=0, asked=1))
+    assert effects == (Send(3, message),)
+
+
+def test_one_that_asked_for_a_later_view_gets_our_view_change_and_not_the_new_view():
+    """Found by the simulator: two groups in different views waited for each other."""
+    net, replica = backup(index=2)
+    receive(net, replica, 1, new_view(net, [view_change(net, i) for i in (0, 1, 3)]))
+    for member in (0, 1):
+        receive(net, replica, member, view_change(net, member, view=2))
+    assert (replica.view, replica.asked) == (1, 2)
+    (send,) = receive(net, replica, 3, status_with(net, 3, view=0, asked=2))
+    assert send.message.slot.view == 2
+    assert isinstance(send.message, ViewChange)
 
 
 def test_a_status_is_sent_when_a_link_opens():
