@@ -1,0 +1,263 @@
+"""`hearth members`: who runs the chain, and the votes on who may."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.errors import Refused, Unusable
+from cli.output import print_fields, print_json, print_table
+from cli.target import Target, connected, run_async, submit, view, with_target
+from crypto import codec
+from crypto.hashing import tagged_hash
+from crypto.keys import NodeKey, checksum_address
+from crypto.keystore import HouseholdKeys, MeterKeys
+from market.abi import CANDIDATE_FIELDS, CANDIDATE_TAG, RING_PROOF_TAG, ProposalKind, ProposalStatus
+
+CANDIDATE_FILE_BYTES_MAX = 8192
+
+
+@click.group()
+def command() -> None:
+    """List members, propose and vote."""
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_target
+def list_members(target: Target, *, as_json: bool) -> None:
+    r"""List the members, and whether this node reaches them.
+
+    \b
+    Example:
+      hearth members list
+    """
+    rows = run_async(_members(target))
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        "Members",
+        ("#", "name", "account", "endpoint", "up", "node key"),
+        [
+            (
+                r["index"],
+                r["name"],
+                r["account"],
+                r["endpoint"],
+                "this node" if r["isMe"] else "yes" if r["isUp"] else "no",
+                r["nodeKey"][:18] + "…",
+            )
+            for r in rows
+        ],
+    )
+
+
+async def _members(target: Target) -> list[dict[str, Any]]:
+    async with connected(target) as client:
+        rows: list[dict[str, Any]] = await client.call("hearth_members")
+        return rows
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_target
+def proposals(target: Target, *, as_json: bool) -> None:
+    r"""List proposals and their votes.
+
+    \b
+    Example:
+      hearth members proposals
+    """
+    threshold, rows = run_async(_proposals(target))
+    entries = [
+        {
+            "id": id_,
+            "kind": ProposalKind(kind).name.lower(),
+            "account": checksum_address(account),
+            "name": target.names().get(account),
+            "yes": yes,
+            "no": no,
+            "needed": threshold,
+            "status": ProposalStatus(status).name.lower(),
+            "expires_window": expires,
+        }
+        for id_, kind, account, yes, no, status, expires in rows
+    ]
+    if as_json:
+        print_json(entries)
+        return
+    print_table(
+        "Proposals",
+        ("id", "kind", "who", "yes", "no", "needed", "status", "expires"),
+        [
+            (
+                e["id"],
+                e["kind"],
+                e["name"] or e["account"],
+                e["yes"],
+                e["no"],
+                e["needed"],
+                e["status"],
+                f"window {e['expires_window']}",
+            )
+            for e in entries
+        ],
+    )
+
+
+async def _proposals(target: Target) -> tuple[int, list[Any]]:
+    async with connected(target) as client:
+        (threshold,) = await view(client, "Membership", "threshold")
+        (rows,) = await view(client, "Membership", "proposals")
+        return threshold, list(rows)
+
+
+@command.command()
+@click.argument("proposal", type=int)
+@click.argument("answer", type=click.Choice(["yes", "no"]))
+@with_target
+def vote(target: Target, *, proposal: int, answer: str) -> None:
+    r"""Vote on a proposal: one vote per household.
+
+    An accepted proposal is recorded as such; the change of the member set itself takes effect in
+    a later version.
+
+    \b
+    Example:
+      hearth members vote 1 yes
+    """
+    receipt = run_async(_send(target, "vote", proposal, answer == "yes"))
+    print_fields(
+        "Voted", {"proposal": proposal, "answer": answer, "block": int(receipt["blockNumber"], 16)}
+    )
+
+
+@command.command()
+@click.argument("member")
+@with_target
+def evict(target: Target, *, member: str) -> None:
+    r"""Propose to evict a member; the others vote.
+
+    \b
+    Example:
+      hearth members evict h34
+    """
+    receipt = run_async(_send(target, "proposeEviction", target.address_of(member, "MEMBER")))
+    print_fields("Proposed", {"evict": member, "block": int(receipt["blockNumber"], 16)})
+
+
+async def _send(target: Target, function: str, *args: object) -> dict[str, Any]:
+    async with connected(target) as client:
+        return await submit(target, client, target.keys.account, "Membership", function, *args)
+
+
+@command.command()
+@click.argument("keys", type=click.Path(path_type=Path, exists=True))
+@click.argument("meter_keys", type=click.Path(path_type=Path, exists=True))
+@click.option("--endpoint", required=True, metavar="HOST:PORT", help="Where its node listens.")
+@click.option("--meter-id", required=True, help="The meter's number.")
+@click.option("--chain-id", required=True, type=int, help="See `hearth chain head`.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("candidate.json"))
+def candidate(
+    *, keys: Path, meter_keys: Path, endpoint: str, meter_id: str, chain_id: int, out: Path
+) -> None:
+    r"""Make the file with which a newcomer proposes itself; any member carries it in.
+
+    \b
+    Example:
+      hearth members candidate household.keys meter.keys --endpoint 192.0.2.7:26600 \
+        --meter-id 1EMH0012345678 --chain-id 1234567
+    """
+    household = HouseholdKeys.load(
+        keys, click.prompt("Password of the household's keys", hide_input=True, err=True)
+    )
+    meter = MeterKeys.load(
+        meter_keys, click.prompt("Password of the meter's keys", hide_input=True, err=True)
+    )
+    out.write_text(json.dumps(make_candidate(household, meter, endpoint, meter_id, chain_id)))
+    click.echo(f"{out}: give it to a member, who runs `hearth members propose {out}`")
+
+
+def make_candidate(
+    household: HouseholdKeys, meter: MeterKeys, endpoint: str, meter_id: str, chain_id: int
+) -> dict[str, str]:
+    """Return the arguments of Membership.propose, signed by the newcomer; bytes as 0x-hex."""
+    from testnet.genesis import make_member
+
+    member = make_member(name="candidate", endpoint=endpoint, household=household, meter=meter)
+    ring = NodeKey.from_seed(household.ring_seed)
+    values: dict[str, bytes | str] = {
+        "nodeKey": member.node_key,
+        "account": member.account,
+        "ringKey": member.ring_key,
+        "ringProof": ring.sign(tagged_hash(RING_PROOF_TAG, member.account)),
+        "wallet": member.wallet,
+        "endpoint": endpoint,
+        "meter": member.meter.account,
+        "meterRingKey": member.meter.ring_key,
+        "meterId": meter_id,
+    }
+    signed: list[int | bytes | str] = [
+        chain_id if field == "chain_id" else values[_camel(field)] for field in CANDIDATE_FIELDS
+    ]
+    digest = tagged_hash(CANDIDATE_TAG, codec.encode(signed))
+    values["nodeSignature"] = household.node.sign(digest)
+    values["accountSignature"] = household.account.sign65(digest)
+    return {k: "0x" + v.hex() if isinstance(v, bytes) else v for k, v in values.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@with_target
+def propose(target: Target, *, file: Path) -> None:
+    r"""Carry in a newcomer's proposal of itself (see `hearth members candidate`).
+
+    \b
+    Example:
+      hearth members propose candidate.json
+    """
+    receipt, proposal = run_async(_propose(target, read_candidate(file)))
+    print_fields(
+        "Proposed",
+        {
+            "id": proposal,
+            "block": int(receipt["blockNumber"], 16),
+            "next": f"members vote: hearth members vote {proposal} yes",
+        },
+    )
+
+
+def read_candidate(file: Path) -> list[object]:
+    """Read a candidate file; returns the arguments of Membership.propose in order."""
+    from market.abi import FUNCTIONS
+
+    function = FUNCTIONS["Membership"]["propose"]
+    if file.stat().st_size > CANDIDATE_FILE_BYTES_MAX:
+        raise Unusable(f"{file}: must be at most {CANDIDATE_FILE_BYTES_MAX} bytes")
+    try:
+        value = json.loads(file.read_bytes())
+        if not isinstance(value, dict) or sorted(value) != sorted(function.input_names):
+            raise Unusable(f"{file}: must have exactly {', '.join(function.input_names)}")
+        return [
+            value[name] if kind == "string" else bytes.fromhex(value[name].removeprefix("0x"))
+            for name, kind in zip(function.input_names, function.input_types, strict=True)
+        ]
+    except (ValueError, AttributeError):
+        raise Unusable(f"{file}: not a candidate file") from None
+
+
+async def _propose(target: Target, args: list[object]) -> tuple[dict[str, Any], int]:
+    async with connected(target) as client:
+        receipt = await submit(target, client, target.keys.account, "Membership", "propose", *args)
+        (rows,) = await view(client, "Membership", "proposals")
+        for id_, _, account, *_ in reversed(rows):
+            if account == args[1]:
+                return receipt, id_
+        raise Refused("the proposal was sealed but is not listed")
