@@ -269,10 +269,10 @@ def test_one_that_asked_for_a_later_view_gets_our_view_change_and_not_the_new_vi
     net, replica = backup(index=2)
     receive(net, replica, 1, new_view(net, [view_change(net, i) for i in (0, 1, 3)]))
     for member in (0, 1):
-        receive(net, replica, member, view_change(net, member, view=2))
-    assert (replica.view, replica.asked) == (1, 2)
-    (send,) = receive(net, replica, 3, status_with(net, 3, view=0, asked=2))
-    assert send.message.slot.view == 2
+        receive(net, replica, member, view_change(net, member, view=3))
+    assert (replica.view, replica.asked) == (1, 3)
+    (send,) = receive(net, replica, 3, status_with(net, 3, view=0, asked=3))
+    assert send.message.slot.view == 3
     assert isinstance(send.message, ViewChange)
 
 
