@@ -127,7 +127,7 @@ def read_log_range(chain: Chain, value: Json) -> LogRange:
     topics = tuple(_topic(choice, i) for i, choice in enumerate(_topics(given.get("topics"))))
     if given.get("blockHash") is not None:
         if given.get("fromBlock") is not None or given.get("toBlock") is not None:
-            raise BadValue("filter.blockHash: excludes fromBlock and toBlock")
+            raise BadValue("filter: cannot specify both BlockHash and FromBlock/ToBlock")
         height = chain.store.height_of(read_hash(given["blockHash"], "filter.blockHash"))
         if height is None:
             raise RpcFault(Code.SERVER, "unknown block")
@@ -135,7 +135,7 @@ def read_log_range(chain: Chain, value: Json) -> LogRange:
     first = _height(chain, given.get("fromBlock"), "filter.fromBlock")
     last = _height(chain, given.get("toBlock"), "filter.toBlock")
     if last is not None and (chain.height if first is None else first) > last:
-        raise BadValue("filter.toBlock: must not lie before fromBlock")
+        raise BadValue("invalid block range params: toBlock lies before fromBlock")
     return LogRange(addresses, topics, chain.height if first is None else first, last)
 
 

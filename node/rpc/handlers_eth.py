@@ -246,6 +246,8 @@ class EthMethods:
     async def logs(self, args: Args) -> Out:
         range_ = read_log_range(self._chain, args.get(0))
         last = self._chain.height if range_.last is None else range_.last
+        if last > self._chain.height:
+            raise BadValue("block range extends beyond current head block")
         found = await find_logs(self._chain, range_, range_.first, last)
         return [log_json(entry) for entry in found]
 

@@ -93,9 +93,15 @@ class RpcServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError if the port is taken."""
-        app = web.Application(
-            client_max_size=BODY_BYTES_MAX, middlewares=[web.middleware(self._guard)]
-        )
+
+        @web.middleware
+        async def guard(
+            request: web.Request,
+            handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        ) -> web.StreamResponse:
+            return self._refusal(request) or await handler(request)
+
+        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
         app.router.add_post("/", self._post)
         app.router.add_get("/ws", self._websocket)
         app.router.add_get("/health", self._health)
@@ -112,18 +118,14 @@ class RpcServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _guard(
-        self,
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
+    def _refusal(self, request: web.Request) -> web.Response | None:
         """Refuse hosts and origins that are not this node's own."""
         if _host_of(f"//{request.headers.get('Host', '')}") not in self._hosts:
             return web.Response(status=403, text="this host name is not allowed\n")
         origin = request.headers.get("Origin")
         if origin is not None and not self._is_own(origin):
             return web.Response(status=403, text="this origin is not allowed\n")
-        return await handler(request)
+        return None
 
     def _is_own(self, origin: str) -> bool:
         return origin.partition(":")[0] in _EXTENSIONS or _host_of(origin) in self._hosts

@@ -1,0 +1,251 @@
+"""What a WebSocket connection has above HTTP: pushes in order, each once, from a cursor."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from node.rpc.client import RpcClient, RpcError, Unreachable
+from tests.node.cluster import account_key
+from tests.node.rpc.rig import TOKEN, serving, until
+from tests.vm.chain import TOY
+from vm.transaction import decode
+
+pytestmark = pytest.mark.e2e
+
+
+def hexed(data):
+    return "0x" + data.hex()
+
+
+def run(scenario):
+    async def whole():
+        async with asyncio.timeout(30), serving() as (rig, client):
+            await scenario(rig, client)
+
+    asyncio.run(whole())
+
+
+class Wire:
+    """A WebSocket client by hand."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self._id = 0
+
+    async def call(self, method, *params):
+        self._id += 1
+        body = {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}
+        await self.socket.send_str(json.dumps(body))
+        answer = await self.socket.receive_json()
+        assert answer["id"] == self._id
+        return answer.get("result", answer.get("error"))
+
+    async def pushed(self):
+        notice = await self.socket.receive_json()
+        return notice["method"], notice["params"]
+
+
+@asynccontextmanager
+async def wire(rig, token=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{rig.url}/ws", headers=headers) as socket,
+    ):
+        yield Wire(socket)
+
+
+def grow(rig, blocks=1):
+    """Seal blocks of one transfer each; return their records."""
+    records = []
+    for _ in range(blocks):
+        rig.chain.submit(rig.transfer(0, 1, 1))
+        records.append(rig.seal())
+    return records
+
+
+def test_calls_and_batches_work_as_over_http():
+    async def scenario(rig, client):
+        async with wire(rig) as ws:
+            assert await ws.call("eth_chainId") == hex(rig.genesis.chain_id)
+            assert (await ws.call("nope"))["code"] == -32601
+            await ws.socket.send_str("[{")
+            assert (await ws.socket.receive_json())["error"]["code"] == -32700
+
+    run(scenario)
+
+
+def test_new_heads_and_logs():
+    async def scenario(rig, client):
+        grow(rig)
+        async with wire(rig) as ws:
+            heads = await ws.call("eth_subscribe", "newHeads")
+            (record,) = grow(rig)
+            method, params = await ws.pushed()
+            assert (method, params["subscription"]) == ("eth_subscription", heads)
+            assert params["result"]["hash"] == hexed(record.hash)
+            assert params["result"]["baseFeePerGas"] == "0x0"
+            assert await ws.call("eth_unsubscribe", heads) is True
+            assert await ws.call("eth_unsubscribe", heads) is False
+            logs = await ws.call("eth_subscribe", "logs", {"address": hexed(TOY)})
+            (record,) = grow(rig)
+            _, params = await ws.pushed()
+            assert params["subscription"] == logs
+            assert params["result"]["blockHash"] == hexed(record.hash)
+
+    run(scenario)
+
+
+def test_pending_transactions():
+    async def scenario(rig, client):
+        async with wire(rig) as ws:
+            name = await ws.call("eth_subscribe", "newPendingTransactions")
+            await ws.call("eth_chainId")  # The push begins after the answer.
+            raw = rig.transfer(0, 1, 1)
+            rig.chain.submit(raw)
+            assert await ws.pushed() == (
+                "eth_subscription",
+                {"subscription": name, "result": hexed(decode(raw).hash)},
+            )
+
+    run(scenario)
+
+
+def test_blocks_from_a_height_on_come_in_order_and_once():
+    async def scenario(rig, client):
+        records = grow(rig, 20)
+        async with wire(rig) as ws:
+            await ws.call("hearth_subscribe", "blocks", {"fromHeight": 3})
+            records += grow(rig, 5)
+            seen = [(await ws.pushed())[1]["result"] for _ in range(23)]
+            assert [block["height"] for block in seen] == list(range(3, 26))
+            assert [block["hash"] for block in seen] == [hexed(r.hash) for r in records[2:]]
+            last, block = records[-1], seen[-1]
+            assert block["timeMs"] == last.header.time_ms
+            assert block["stateRoot"] == hexed(last.header.state_root)
+            tx_hash = hexed(last.transaction_hashes[0])
+            sender = hexed(account_key(0).address)
+            assert block["transactions"] == [{"hash": tx_hash, "from": sender, "status": 1}]
+            (log,) = block["logs"]
+            assert (log["address"], log["logIndex"], log["transactionHash"]) == (
+                hexed(TOY), 0, tx_hash,
+            )  # fmt: skip
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        ("eth_subscribe", ["syncing"], -32602),
+        ("eth_subscribe", [], -32602),
+        ("eth_subscribe", ["logs", {"topics": 5}], -32602),
+        ("hearth_subscribe", ["block"], -32602),
+        ("hearth_subscribe", ["blocks", {"from": 1}], -32602),
+        ("hearth_subscribe", ["blocks", {"fromHeight": "0x1"}], -32602),
+        ("hearth_relaySubscribe", [["0x12"]], -32602),
+        ("hearth_relaySubscribe", ["0x" + "00" * 32], -32602),
+    ],
+)
+def test_wrong_subscriptions_are_refused(method, params, code):
+    async def scenario(rig, client):
+        async with wire(rig, TOKEN) as ws:
+            assert (await ws.call(method, *params))["code"] == code
+
+    run(scenario)
+
+
+def test_a_connection_has_a_bounded_number_of_subscriptions():
+    async def scenario(rig, client):
+        async with wire(rig) as ws:
+            for _ in range(32):
+                assert isinstance(await ws.call("eth_subscribe", "newHeads"), str)
+            assert (await ws.call("eth_subscribe", "newHeads"))["code"] == -32005
+
+    run(scenario)
+
+
+def test_the_relay_over_a_subscription_needs_the_token():
+    async def scenario(rig, client):
+        key = "0x" + "aa" * 32
+        async with wire(rig) as nobody:
+            assert (await nobody.call("hearth_relaySubscribe", [key]))["code"] == -32050
+        envelope = {"to": key, "window": 1, "payload": "0x01"}
+        await client.call("hearth_relaySend", envelope)
+        async with wire(rig, TOKEN) as ws:
+            await ws.call("hearth_relaySubscribe", [key])
+            assert (await ws.pushed())[1]["result"]["payload"] == "0x01"
+            await client.call("hearth_relaySend", {**envelope, "payload": "0x02"})
+            _, params = await ws.pushed()
+            assert params["result"] == {
+                "to": key,
+                "window": 1,
+                "expiresMs": rig.genesis.time_ms + 2 * rig.genesis.window_ms,
+                "payload": "0x02",
+            }
+
+    run(scenario)
+
+
+def test_the_client_resumes_blocks_after_the_server_was_away():
+    async def scenario(rig, client):
+        grow(rig, 2)
+        seen = []
+
+        async def read():
+            async for block in client.subscribe_blocks(1):
+                seen.append(block["height"])  # noqa: PERF401  It never ends.
+
+        reader = asyncio.create_task(read())
+        await until(lambda: seen == [1, 2])
+        await rig.server.stop()
+        grow(rig, 2)
+        rig.server = rig.make_server()
+        await rig.server.start()
+        grow(rig, 1)
+        await until(lambda: len(seen) == 5)
+        assert seen == [1, 2, 3, 4, 5]
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+
+    run(scenario)
+
+
+def test_the_client_gets_relayed_messages_as_bytes():
+    async def scenario(rig, client):
+        key = b"\xaa" * 32
+        await client.relay_send(key, 1, b"sealed")
+        async for envelope in client.relay_subscribe([key]):
+            assert (envelope["to"], envelope["payload"]) == (key, b"sealed")
+            break
+
+    run(scenario)
+
+
+def test_the_clients_errors_are_typed():
+    async def scenario(rig, client):
+        with pytest.raises(RpcError) as refused:
+            await client.call("nope")
+        assert refused.value.code == -32601
+        chain_id, error = await client.batch([("eth_chainId", ()), ("nope", ())])
+        assert (chain_id, error.code) == (hex(rig.genesis.chain_id), -32601)
+        await rig.server.stop()
+        with pytest.raises(Unreachable):
+            await client.call("eth_chainId")
+        async with RpcClient(rig.url) as other:
+            with pytest.raises(Unreachable):
+                async for _ in other.subscribe_blocks():
+                    pass
+
+    run(scenario)
+
+
+def test_a_batch_of_the_client_may_be_longer_than_the_servers_limit():
+    async def scenario(rig, client):
+        results = await client.batch([("eth_chainId", ())] * 250)
+        assert results == [hex(rig.genesis.chain_id)] * 250
+
+    run(scenario)
