@@ -43,3 +43,12 @@ class CallFailed(AgentError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+@final
+class PortUnavailable(AgentError):
+    """The node, relay or device cannot be reached now; the shell tries again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -65,7 +65,11 @@ class HouseholdConfig:
 
 @final
 class Household:
-    """The core: `step` takes what happened and returns what to do."""
+    """The core: `step` takes what happened and returns what to do.
+
+    It begins to act with its first tick, which comes when the past blocks are seen: until then it
+    only learns what was already done.
+    """
 
     def __init__(self, config: HouseholdConfig, terms: MarketTerms) -> None:
         self._config = config
@@ -74,6 +78,7 @@ class Household:
         self._outbox = Outbox(ACCOUNTS, patience_ms=terms.window_ms // 3, retry_ms=self._retry_ms)
         self._setup = AgentSetup(_identity(config, terms), self._outbox)
         self._directory = HouseholdDirectory()
+        self._is_live = False
         self._data = DataReader()
         self._battery = BatteryStateAgent(config.battery)
         self._panel = PhotovoltaicAgent(config.data_key)
@@ -94,7 +99,6 @@ class Household:
 
     def step(self, observation: Observation, now_ms: int) -> tuple[Action, ...]:
         """Take what happened and do what is due."""
-        self._duties.start(now_ms)
         actions = list(self._outbox.step(observation, now_ms))
         match observation:
             case BlockSeen():
@@ -109,11 +113,14 @@ class Household:
                 else:
                     actions += self._duties.answer(observation, now_ms)
             case Tick():
+                self._is_live = True
+                self._duties.start(now_ms)
                 actions += self._desk.tick(now_ms)
             case _:
                 pass
-        actions += self._setup.tick(now_ms, self._retry_ms)
-        if self._setup.is_complete:
+        if self._is_live:
+            actions += self._setup.tick(now_ms, self._retry_ms)
+        if self._is_live and self._setup.is_complete:
             actions += self._duties.tick(now_ms)
         return tuple(actions)
 

@@ -39,7 +39,9 @@ class Outbox:
     """Lanes and duties of an agent's accounts."""
 
     def __init__(self, accounts: Sequence[str], *, patience_ms: int, retry_ms: int) -> None:
-        self._lanes = {name: NonceLane(name, patience_ms=patience_ms) for name in accounts}
+        self._lanes = {
+            name: NonceLane(name, patience_ms=patience_ms, rest_ms=retry_ms) for name in accounts
+        }
         self._patience_ms = patience_ms
         self._retry_ms = retry_ms
         self._duties: dict[Tag, _Duty] = {}

@@ -1,4 +1,8 @@
-"""What an agent's shell needs of the world; the node's RPC client and the tests implement it."""
+"""What an agent's shell needs of the world; the node's RPC client and the tests implement it.
+
+Any method may raise `PortUnavailable` when the other side cannot be reached. The iterators do not:
+they reconnect by themselves and go on where they were.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -9,6 +13,9 @@ from market.agents.observations import BlockSeen
 
 class ChainPort(Protocol):
     """The household's own node, seen as a chain."""
+
+    async def head(self) -> int:
+        """Return the height of the newest sealed block."""
 
     async def call(self, to: bytes, data: bytes) -> bytes:
         """Return a view's output at the head; raises `CallFailed`."""
@@ -27,7 +34,7 @@ class RelayPort(Protocol):
     """The node's store-and-forward relay."""
 
     async def send(self, to_key: bytes, window: int, payload: bytes) -> None:
-        """Hand over sealed bytes; raises `TransactionRefused` when the relay is full."""
+        """Hand over sealed bytes; raises `TransactionRefused` if the relay will not take it."""
 
     def listen(self, key: bytes) -> AsyncIterator[bytes]:
         """Yield the payloads for `key`: what is held, then what comes."""

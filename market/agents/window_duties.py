@@ -166,11 +166,11 @@ class WindowDuties:
         # before, and must not agree to it a second time.
         began_ms = self._terms.start(window - 1)
         is_ours = self._is_own(window, account) and not state.is_published
-        if not is_ours or self._started_ms is None:
+        if not is_ours:
             return ()
         state.is_published = True
         self._outbox.done(("publish", window))
-        if self._started_ms > began_ms:
+        if self._started_ms is None or self._started_ms > began_ms:
             return (Report("window-not-traded", (("window", window),)),)
         return self._desk.open(window, side, account=account, offer_id=number, quantity=quantity)
 

@@ -17,10 +17,11 @@ from typing import Any, Self, final
 
 from crypto.errors import DecodeError, InvalidSignature
 from crypto.hashing import Digest, tagged_hash
-from crypto.keys import AccountKey, verify_account
+from crypto.keys import AccountKey, recover_address, verify_account
 from market.agents.errors import RecordRefused
 
 PAYLOAD_BYTES_MAX = 2048
+OCMF_CHARS_MAX = PAYLOAD_BYTES_MAX + 512
 METER_ID_CHARS_MAX = 64
 GENESIS_HASH = bytes(32)
 """What the first record of a meter names as its predecessor."""
@@ -287,3 +288,50 @@ def _der(signature: bytes) -> bytes:
             content = b"\0" + content
         body += bytes((0x02, len(content))) + content
     return bytes((0x30, len(body))) + body
+
+
+def from_ocmf(text: str, account: bytes) -> MeterRecord:
+    """Return the record that `to_ocmf` wrote, its signature by the meter's `account` verified.
+
+    Raises:
+        DecodeError: naming the part; any other form of the same values too.
+        RecordRefused: another key signed.
+    """
+    if len(text) > OCMF_CHARS_MAX or not text.isascii():
+        raise DecodeError("ocmf", f"must be at most {OCMF_CHARS_MAX} ASCII characters")
+    parts = text.split("|")
+    if len(parts) != 3 or parts[0] != "OCMF":
+        raise DecodeError("ocmf", 'must be "OCMF|payload|signature"')
+    payload = parts[1].encode("ascii")
+    r, s = _read_signature(parts[2])
+    digest = sha256(payload).digest()
+    for y_parity in (0, 1):  # DER has no room for it; only one of the two recovers the account.
+        try:
+            signer = recover_address(digest, r, s, y_parity)
+        except InvalidSignature:
+            continue
+        if signer == account:
+            signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((y_parity,))
+            record = parse_record(payload, signature)
+            if to_ocmf(record) != text:
+                raise DecodeError("ocmf", "is not in its one form")
+            return record
+    raise RecordRefused("signature", f"is not by 0x{account.hex()}")
+
+
+def _read_signature(text: str) -> tuple[int, int]:
+    """Return (r, s) of the signature section; its exact form is checked by writing it again."""
+    try:
+        fields = json.loads(text)
+        body = bytes.fromhex(_get(fields, "SD", str))
+    except (ValueError, RecursionError) as error:
+        raise DecodeError("signature", f"is not OCMF's: {error}") from None
+    if len(body) < 8 or body[0] != 0x30 or body[2] != 0x02 or body[3] > 33:
+        raise DecodeError("SD", "must be a DER sequence of two integers")
+    r, rest = body[4 : 4 + body[3]], body[4 + body[3] :]
+    if len(rest) < 2 or rest[0] != 0x02 or not 0 < rest[1] <= 33 or len(rest) != 2 + rest[1]:
+        raise DecodeError("SD", "must be a DER sequence of two integers")
+    numbers = int.from_bytes(r, "big"), int.from_bytes(rest[2:], "big")
+    if max(numbers) >= 2**256:
+        raise DecodeError("SD", "r and s must be below 2**256")
+    return numbers

@@ -15,7 +15,7 @@ from market.agents.actions import Action, Report
 from market.agents.devices.meter_record import GENESIS_HASH, MeterRecord, Registers
 from market.agents.devices.readings import QuarterReading
 from market.agents.events import decode_events
-from market.agents.observations import BlockSeen, Observation, ReadingTaken
+from market.agents.observations import BlockSeen, Observation, ReadingTaken, Tick
 from market.agents.outbox import Outbox
 from market.agents.terms import QUARTERS_PER_WINDOW, MarketTerms
 
@@ -40,7 +40,10 @@ class MeterConfig:
 
 @final
 class SmartMeterAgent:
-    """The meter's core: steps with readings, blocks and ticks."""
+    """The meter's core: steps with readings, blocks and ticks.
+
+    It begins to act with its first tick, which comes when the past blocks are seen.
+    """
 
     def __init__(self, config: MeterConfig, terms: MarketTerms, key: AccountKey) -> None:
         self._config = config
@@ -57,6 +60,7 @@ class SmartMeterAgent:
         """Window to the record at its end, likewise."""
         self.records: deque[MeterRecord] = deque(maxlen=RECORDS_KEPT)
         self._last: MeterRecord | None = None
+        self._is_live = False
 
     def step(self, observation: Observation, now_ms: int) -> tuple[Action, ...]:
         """Take what happened and do what is due."""
@@ -66,9 +70,12 @@ class SmartMeterAgent:
                 actions += self._take(reading)
             case BlockSeen():
                 self._see(observation)
+            case Tick():
+                self._is_live = True
             case _:
                 pass
-        actions += self._attest_due(now_ms)
+        if self._is_live:
+            actions += self._attest_due(now_ms)
         return tuple(actions)
 
     def _take(self, reading: QuarterReading) -> tuple[Action, ...]:
@@ -78,6 +85,11 @@ class SmartMeterAgent:
             # A meter that skipped a quarter-hour would sign a register it did not measure.
             return (Report("meter-gap", (("quarter", self._next_quarter),)),)
         self._next_quarter += 1
+        if self._last is None:
+            # What the battery holds at the installation counts as charged: state of charge is
+            # charged less discharged less lost, from the first record on.
+            held = reading.soc_wh - reading.charged_wh + reading.discharged_wh + reading.loss_wh
+            self._registers = Registers(charged_wh=held)
         before = self._registers
         self._registers = Registers(
             import_wh=before.import_wh + reading.import_wh,

@@ -10,7 +10,7 @@ from typing import final
 from market.abi import CapSet, Closed, Enrolled, Event, Paid, Settled
 from market.agents.actions import Action
 from market.agents.events import decode_events
-from market.agents.observations import BlockSeen, Observation
+from market.agents.observations import BlockSeen, Observation, Tick
 from market.agents.outbox import Outbox
 from market.agents.terms import MarketTerms
 
@@ -30,7 +30,10 @@ class _Window:
 
 @final
 class GridOperatorAgent:
-    """Steps with blocks and ticks; sends from the account "operator"."""
+    """Steps with blocks and ticks; sends from the account "operator".
+
+    It begins to act with its first tick, which comes when the past blocks are seen.
+    """
 
     def __init__(self, terms: MarketTerms, *, cap_wh: int | None = None) -> None:
         """`cap_wh`: published for every window ahead of its trading; None leaves the default."""
@@ -40,6 +43,7 @@ class GridOperatorAgent:
             (ACCOUNT,), patience_ms=terms.window_ms // 3, retry_ms=max(1, terms.window_ms // 20)
         )
         self._windows: dict[int, _Window] = {}
+        self._is_live = False
 
     def step(self, observation: Observation, now_ms: int) -> tuple[Action, ...]:
         """Take what happened and do what is due."""
@@ -47,6 +51,9 @@ class GridOperatorAgent:
         if isinstance(observation, BlockSeen):
             for event in decode_events(observation):
                 self._see(event)
+        self._is_live |= isinstance(observation, Tick)
+        if not self._is_live:
+            return tuple(actions)
         current = self._terms.window_at(now_ms)
         if self._cap_wh is not None:
             actions += self._publish_cap(current + 2, self._cap_wh, now_ms)
