@@ -108,6 +108,8 @@ class Toy(NativeContract):
         ctx.emit(Rang(ctx.time_ms, payload))
         if payload == b"fail":
             raise Revert("ALARM_BROKEN", "as asked")
+        if payload == b"burst":
+            ctx.charge(10**9)
         if payload == b"again":
             ctx.schedule(ctx.time_ms, b"again")
         if payload == b"waste":

@@ -290,7 +290,7 @@ def test_a_deadline_that_reverts_is_spent_without_effect():
     due = START_MS + 500
     c.seal(alarm(c, due, b"fail"))
     c.seal(alarm(c, due, b"fine"))
-    c.seal(alarm(c, due, b"fail"))
+    c.seal(alarm(c, due, b"burst"))
     (receipt,) = c.seal(time_ms=due)
     assert failure(receipt) == "ALARM_BROKEN: as asked"
     assert [log.data for log in receipt.logs] == [abi.encode(("uint64", "bytes"), (due, b"fine"))]
@@ -329,6 +329,16 @@ def test_the_gas_shares_of_a_block_add_up():
     for limit in (2_000_000, 20_000_000, 20_000_001, 1_000_000_000):
         assert gas.deadline_gas(limit) + gas.tx_gas_limit(limit) == limit
         assert gas.DEADLINE_BASE + gas.deadline_entry_gas(limit) <= gas.deadline_gas(limit)
+
+
+def test_a_deadline_pays_for_itself():
+    c = chain()
+    due = START_MS + 500
+    c.seal(alarm(c, due, b"ring"))
+    (receipt,) = c.seal(time_ms=due)
+    counter = gas.READ + gas.WRITE_NEW + gas.WRITE_BYTE
+    event = gas.LOG + gas.LOG_TOPIC + 4 * 32 * gas.LOG_BYTE
+    assert receipt.gas_used == gas.DEADLINE_BASE + counter + event
 
 
 # Time.
