@@ -207,7 +207,6 @@ def open_node(
     home = Home(path)
     genesis = load_genesis(home.genesis)
     config = load_config(home, genesis)
-    set_up(home.log, config.log_level)
     keys = load_keys(home, genesis, config.name, password)
     try:
         return Node(
@@ -250,6 +249,7 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     node = open_node(path, natives, end, password)
+    set_up(Home(path).log, node.config.log_level)
     try:
         await node.start()
     except OSError as refusal:

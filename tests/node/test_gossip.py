@@ -57,6 +57,7 @@ def batch_of(*raws):
     return encode(list(raws))
 
 
+@pytest.mark.e2e
 def test_own_transactions_of_one_turn_leave_in_one_frame(peer):
     async def main():
         raws = [make_tx(GENESIS, 0, nonce) for nonce in range(5)]
@@ -68,6 +69,7 @@ def test_own_transactions_of_one_turn_leave_in_one_frame(peer):
     asyncio.run(main())
 
 
+@pytest.mark.e2e
 def test_a_peers_transaction_is_admitted_and_not_repeated_at_once(peer):
     async def main():
         raw = make_tx(GENESIS, 0, 0)
@@ -81,6 +83,7 @@ def test_a_peers_transaction_is_admitted_and_not_repeated_at_once(peer):
     asyncio.run(main())
 
 
+@pytest.mark.e2e
 def test_what_still_waits_after_a_while_is_passed_on_once(peer, monkeypatch):
     monkeypatch.setattr("node.gossip.PASS_ON_MS", 20)
 

@@ -1,0 +1,177 @@
+"""The driver: promises are on disk before they leave; trouble stops the node or costs a peer."""
+
+import asyncio
+
+import pytest
+
+from consensus.config import MAX_MESSAGE_BYTES
+from consensus.messages import Commit, GetBlocks, Prepare, PrePrepare, ViewChange
+from consensus.wire import decode_message, encode_message
+from node.errors import StorageError
+from node.p2p.frames import Channel
+from tests.node.cluster import Cluster, Node, make_tx
+
+pytestmark = pytest.mark.e2e
+
+SIGNED = (PrePrepare, Prepare, Commit, ViewChange)
+
+
+def run(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 30))
+
+
+class Recorder:
+    """What a node does to its vote log and its links, in order."""
+
+    def __init__(self, node: Node) -> None:
+        self.trace: list[str] = []
+        self.signed: list[object] = []
+        self._is_synced = True
+        append, sync, send = node.log.append, node.log.sync, node.links.send
+
+        def traced_append(records):
+            self._is_synced = False
+            self.trace.append("append")
+            append(records)
+
+        def traced_sync():
+            sync()
+            self._is_synced = True
+            self.trace.append("sync")
+
+        def traced_send(member, channel, payload):
+            if channel in (Channel.CONSENSUS, Channel.CATCH_UP):
+                message = decode_message(payload)
+                if isinstance(message, SIGNED):
+                    assert self._is_synced, f"{type(message).__name__} left before the sync"
+                    self.trace.append(type(message).__name__)
+                    self.signed.append(message)
+            return send(member, channel, payload)
+
+        node.log.append, node.log.sync, node.links.send = traced_append, traced_sync, traced_send
+
+
+def test_no_vote_leaves_before_its_record_is_synced(tmp_path):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        recorders = {key: Recorder(node) for key, node in cluster.nodes.items()}
+        for sender in range(4):
+            for nonce in range(3):
+                raw = make_tx(cluster.genesis, sender, nonce)
+                await cluster.sealed(cluster.nodes[sender].chain.submit(raw))
+        primary = cluster.primary()
+        cluster.kill(primary)
+        left = next(iter(cluster.nodes))
+        await cluster.sealed(cluster.nodes[left].chain.submit(make_tx(cluster.genesis, left, 3)))
+        kinds = {type(m) for r in recorders.values() for m in r.signed}
+        assert kinds == set(SIGNED)
+        for recorder in recorders.values():
+            assert recorder.trace.index("sync") > recorder.trace.index("append")
+        cluster.kill()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xc0", b"\x93\x01\x02\x03", bytes(MAX_MESSAGE_BYTES + 1)]
+)
+def test_garbage_costs_the_peer_and_changes_nothing(tmp_path, payload):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        node = cluster.nodes[0]
+        other = (node.index + 1) % 4
+        await asyncio.sleep(0.02)
+        before = node.driver.replica.table_sizes
+        node.driver.on_frame(other, payload)
+        await asyncio.sleep(0.02)
+        assert [member for member, _ in node.links.suspicions] == [other]
+        assert node.driver.replica.table_sizes == before
+        assert node.fatal == []
+        cluster.kill()
+
+    run(main())
+
+
+@pytest.mark.parametrize("method", ["append", "sync"])
+def test_a_failing_disk_stops_the_node_before_it_promises(tmp_path, method):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        node = cluster.nodes[cluster.primary()]
+        await asyncio.sleep(0.05)
+        recorder = Recorder(node)
+
+        def fail(*_):
+            raise StorageError("no space left")
+
+        setattr(node.log, method, fail)
+        key = next(k for k, n in cluster.nodes.items() if n is node)
+        node.chain.submit(make_tx(cluster.genesis, key, 0))
+        await asyncio.sleep(0.05)
+        assert [str(error) for error in node.fatal] == ["no space left"]
+        assert recorder.signed == []
+        node.driver.on_frame((node.index + 1) % 4, b"")  # Nothing wakes it any more.
+        await asyncio.sleep(0.02)
+        assert len(node.fatal) == 1
+        cluster.kill()
+
+    run(main())
+
+
+def test_the_others_go_on_when_one_disk_fails(tmp_path):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        await asyncio.sleep(0.05)
+        broken = cluster.primary()
+
+        def fail(*_):
+            raise StorageError("no space left")
+
+        ended = asyncio.Event()
+        cluster.nodes[broken].driver._on_fatal = lambda _: ended.set()
+        cluster.nodes[broken].log.append = fail
+        well = next(k for k in cluster.nodes if k != broken)
+        digest = cluster.nodes[well].chain.submit(make_tx(cluster.genesis, well, 0))
+        await asyncio.wait_for(ended.wait(), 5)
+        cluster.kill(broken)
+        await cluster.sealed(digest)
+        cluster.kill()
+
+    run(main())
+
+
+def test_blocks_are_served_on_the_bulk_channel(tmp_path):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        for nonce in range(3):
+            raw = make_tx(cluster.genesis, 0, nonce)
+            await cluster.sealed(cluster.nodes[0].chain.submit(raw))
+        node = cluster.nodes[0]
+        sent = []
+        node.links.send = lambda member, channel, payload: sent.append((member, channel, payload))
+        asker = (node.index + 1) % 4
+        node.driver.on_frame(asker, encode_message(GetBlocks(2)))
+        await asyncio.sleep(0.05)
+        replies = [(m, decode_message(p)) for m, c, p in sent if c is Channel.CATCH_UP]
+        assert [(m, [b.height for b in reply.blocks]) for m, reply in replies] == [(asker, [2, 3])]
+        cluster.kill()
+
+    run(main())
+
+
+def test_the_status_is_the_replicas(tmp_path):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        assert cluster.nodes[0].driver.status().peers_up == 3
+        await cluster.sealed(cluster.nodes[0].chain.submit(make_tx(cluster.genesis, 0, 0)))
+        status = cluster.nodes[1].driver.status()
+        assert (status.epoch, status.term, status.view, status.is_learner) == (0, 0, 0, False)
+        assert status.primary == cluster.nodes[1].driver.replica.primary
+        cluster.kill()
+
+    run(main())
