@@ -22,7 +22,7 @@ def deadline_gas(block_gas_limit: int) -> int:
 
 def deadline_entry_gas(block_gas_limit: int) -> int:
     """Return the gas limit of a single deadline. An entry starts only if all of this is left."""
-    return block_gas_limit // 8
+    return block_gas_limit // 4
 
 
 # Ethereum's, so that wallets estimate right (Yellow Paper, appendix G; EIP-2028; EIP-2930).

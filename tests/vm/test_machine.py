@@ -312,7 +312,7 @@ def test_deadlines_take_their_share_of_a_block_and_no_more():
     while c.machine.is_due(c.state, c.head.time_ms + 1):
         c.seal()
         rounds.append(rung(c))
-    assert rounds == [4, 8, 12]
+    assert rounds == [3, 6, 9, 12]
 
 
 def test_a_deadline_that_renews_itself_cannot_stall_the_chain():
