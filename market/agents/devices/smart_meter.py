@@ -35,7 +35,9 @@ class MeterConfig:
     quarter_of_window_0: int
     """Index of the series at the market's genesis time; negative if the series begins later."""
     first_quarter: int
-    """Where the registers stand at zero: earlier readings were before the meter's installation."""
+    """The first that the meter measures: earlier readings were before its installation."""
+    installed: Registers = Registers()
+    """Where the registers stand then; what the battery holds at that time counts as charged."""
 
 
 @final
@@ -52,7 +54,7 @@ class SmartMeterAgent:
         self._outbox = Outbox(
             (ACCOUNT,), patience_ms=terms.window_ms, retry_ms=max(1, terms.window_ms // 20)
         )
-        self._registers = Registers()
+        self._registers = config.installed
         self._next_quarter = config.first_quarter
         self._enrolled: dict[int, bytes] = {}
         """Window to the household's enrolled account, until it is attested or too late."""
