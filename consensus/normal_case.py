@@ -93,6 +93,7 @@ def _stash(s: State, vote: Vote) -> None:
         view = s.view if slot.term == s.term else View(0)
         if slot.view != view or vote.sender != s.membership.primary(slot.term, view):
             return
+        s.stash = {key: kept for key, kept in s.stash.items() if key[1] != PrePrepare.TAG}
     s.stash[vote.sender, vote.TAG] = vote
 
 

@@ -89,7 +89,7 @@ def _restore_view(s: State, record: NewViewRecord) -> None:
     choice = choose_proposal(new_view.view_changes)
     if isinstance(choice, Contradiction):
         raise CorruptLog("the vote log holds a NEW-VIEW that contradicts itself")
-    s.view = new_view.slot.view
+    s.set_view(new_view.slot.view)
     s.asked = max(s.asked, s.view)
     s.new_view, s.choice = new_view, choice
 

@@ -140,8 +140,7 @@ class State:
     def enter_term(self) -> None:
         """Begin the term of the height above the head, at view 0."""
         self.term: Term = self.membership.term(self.head.height + 1)
-        self.view = View(0)
-        """The view last entered."""
+        self.set_view(View(0))
         self.asked = View(0)
         """Equal to `view`, or the higher view that this replica asked for."""
         self.new_view: NewView | None = None
@@ -173,12 +172,12 @@ class State:
         """When the proposal of the present view came."""
         self.accused.clear()
 
-    # Small facts that several handlers need.
+    def set_view(self, view: View) -> None:
+        """`view`, the view last entered, and its primary."""
+        self.view = view
+        self.primary: MemberIndex = self.membership.primary(self.term, view)
 
-    @property
-    def primary(self) -> MemberIndex:
-        """Of the entered view."""
-        return self.membership.primary(self.term, self.view)
+    # Small facts that several handlers need.
 
     @property
     def proposal(self) -> PrePrepare | None:
@@ -188,7 +187,12 @@ class State:
     @property
     def is_active(self) -> bool:
         """Whether this replica may vote in the entered view (rules 10, 19)."""
-        return self.asked == self.view and self.may_vote
+        return (
+            self.asked == self.view
+            and self.applying is None
+            and not self.is_learner
+            and self.me is not None
+        )
 
     @property
     def may_vote(self) -> bool:

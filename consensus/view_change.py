@@ -174,6 +174,8 @@ def join(s: State) -> bool:
     if not s.may_vote:
         return False
     views = [m.slot.view for m in s.view_changes if m is not None]
+    if len(views) <= s.f:
+        return False
     target = view_to_join(views, s.asked, s.f + 1)
     return target is not None and ask(s, target)
 
@@ -251,7 +253,8 @@ def _enter(s: State, new_view: NewView, choice: Choice) -> None:
     view = new_view.slot.view
     if s.me is not None:
         s.persist(NewViewRecord(new_view))
-    s.view = s.asked = view
+    s.set_view(view)
+    s.asked = view
     s.new_view = new_view
     s.choice = choice
     s.view_changes = [m if m is not None and m.slot.view > view else None for m in s.view_changes]
