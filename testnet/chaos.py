@@ -190,7 +190,7 @@ async def _verify(
     height, block_hash, state_root = await wait_for_equal_heads(cluster, HEAL_SECONDS)
     lost: dict[str, list[str]] = {}
     for name in cluster.names:
-        missing = await _missing(cluster, name, acknowledged)
+        missing = await missing_on(cluster, name, acknowledged)
         if missing:
             lost[name] = missing
     refused = [words for result in results for words in result.refused]
@@ -213,7 +213,9 @@ async def _verify(
     }
 
 
-async def _missing(cluster: Cluster, name: str, acknowledged: Sequence[Acknowledged]) -> list[str]:
+async def missing_on(
+    cluster: Cluster, name: str, acknowledged: Sequence[Acknowledged]
+) -> list[str]:
     """Return the acknowledged transfers that a node has not, or has at another height."""
     missing = []
     for start in range(0, len(acknowledged), _BATCH):

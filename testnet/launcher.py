@@ -131,13 +131,11 @@ async def _wait_for_node(cluster: Cluster, name: str) -> None:
 async def _fund(cluster: Cluster, say: Say) -> None:
     """Have every member attest its share of the bank file, and wait until all is minted."""
     bank = BankFile.load(cluster.layout.bank)
-    sending = [
-        asyncio.create_task(_attest_as(cluster, bank, index)) for index in range(len(cluster.names))
-    ]
     try:
-        async with asyncio.timeout(MINTED_SECONDS):
-            first_block = asyncio.create_task(_wait_for_height(cluster, 1))
-            await asyncio.gather(*sending)
+        async with asyncio.timeout(MINTED_SECONDS), asyncio.TaskGroup() as group:
+            first_block = group.create_task(_wait_for_height(cluster, 1))
+            for index in range(len(cluster.names)):
+                group.create_task(_attest_as(cluster, bank, index))
             await first_block
             say(f"block 1 sealed in {seconds_since_start():.1f} s")
             await _wait_until_minted(cluster, bank)
@@ -145,9 +143,8 @@ async def _fund(cluster: Cluster, say: Say) -> None:
         raise TimedOut(
             f"the deposits are not minted after {MINTED_SECONDS:.0f} s; see {cluster.layout.logs}"
         ) from None
-    finally:
-        for task in sending:
-            task.cancel()
+    except ExceptionGroup as failures:  # The first tells enough; the others follow from it.
+        raise failures.exceptions[0] from None
     total = sum(deposit.cents for deposit in bank.deposits) / 100
     say(f"{len(bank.deposits)} deposits minted: {total:,.2f} EUR")
 

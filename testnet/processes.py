@@ -20,7 +20,7 @@ from testnet import strict_json
 from testnet.errors import NotRunning
 from testnet.layout import TestnetLayout
 
-COMMAND = (sys.executable, "-m", "cli.main")
+COMMAND = (sys.executable, "-c", "from cli.main import main; main()")
 """What `hearth` is, whatever the PATH; this package may not import it."""
 STOP_SECONDS = 10.0
 """After this a process that was asked to end is killed."""
