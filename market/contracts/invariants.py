@@ -15,12 +15,15 @@ class View(Protocol):
     def __call__(self, contract: str, function: str, /, *arguments: Any) -> list[Any]: ...
 
 
-def check(view: View, accounts: Sequence[bytes], windows: Sequence[int]) -> list[str]:
+def check(
+    view: View, *, accounts: Sequence[bytes], meters: Sequence[bytes], windows: Sequence[int]
+) -> list[str]:
     """Return what is violated, in words; empty if all is well.
 
     Args:
         view: reads the state after one block.
         accounts: every account that ever held tokens; the contracts are added.
+        meters: every meter that was ever certified.
         windows: every window in which somebody enrolled.
     """
     holders = list(dict.fromkeys([*accounts, *ADDRESSES.values()]))
@@ -29,6 +32,7 @@ def check(view: View, accounts: Sequence[bytes], windows: Sequence[int]) -> list
         *_conserved(view, "EnergyToken", holders),
         *_money_of_the_market(view, windows),
         *_energy_of_the_market(view, windows),
+        *_energy_is_metered(view, meters, windows),
         *(each for window in windows for each in _nothing_sold_twice(view, window)),
     ]
 
@@ -72,6 +76,24 @@ def _energy_of_the_market(view: View, windows: Sequence[int]) -> Iterator[str]:
     locks = sum(_locks(view, window) for window in windows)
     if balance != escrow + locks:
         yield f"Market holds {balance} Wh, for {escrow} in escrow and {locks} locked"
+
+
+def _energy_is_metered(
+    view: View, meters: Sequence[bytes], windows: Sequence[int]
+) -> Iterator[str]:
+    """Tokens are what the batteries hold, what they owe, and exports that wait for settlement."""
+    stored, owed = 0, 0
+    households: dict[bytes, None] = {}
+    for meter in meters:
+        household, _, _, _, _, _, charged, discharged, loss, *_ = view("Meters", "meter", meter)
+        stored += charged - discharged - loss
+        households[household] = None
+    for household in households:
+        owed += view("Market", "energyDebt", household)[0]
+    escrow = sum(view("Market", "escrow", window)[0] for window in windows)
+    (supply,) = view("EnergyToken", "totalSupply")
+    if supply != stored + owed + escrow:
+        yield f"{supply} Wh of tokens for {stored} stored, {owed} owed, {escrow} in escrow"
 
 
 def _locks(view: View, window: int) -> int:

@@ -3,6 +3,7 @@
 Time moves only when a test says so; deadlines get their block when they are due, as in a node.
 """
 
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -126,6 +127,13 @@ class Chain:
         self._write(first)
         self.now = TIME_MS
 
+    def copy(self) -> "Chain":
+        """Return a chain that goes on from here, on its own."""
+        twin = copy(self)
+        for name in ("state", "nodes", "windows", "accounts"):
+            setattr(twin, name, dict(getattr(self, name)))
+        return twin
+
     def _write(self, execution: Any) -> None:
         for target, changes in (
             (self.state, execution.changes),
@@ -228,7 +236,12 @@ class Chain:
         return value
 
     def check(self) -> None:
-        violations = check(self.view, list(self.accounts), list(self.windows))
+        violations = check(
+            self.view,
+            accounts=list(self.accounts),
+            meters=[meter(i).address for i in range(self.n)],
+            windows=list(self.windows),
+        )
         assert not violations, violations
 
     # What tests need all the time.
