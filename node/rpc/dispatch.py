@@ -1,11 +1,10 @@
 """JSON-RPC 2.0: bodies and batches in, answers out. Methods are a table; the rest is -32601."""
 
 import asyncio
-import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import structlog
 
@@ -20,7 +19,7 @@ BODY_BYTES_MAX = 1 << 20
 _YIELD_EVERY = 4
 """Calls of a batch between two turns of the event loop: votes must not wait for a batch."""
 
-Handler: TypeAlias = Callable[[Args], "Out | Awaitable[Out]"]
+Handler: TypeAlias = Callable[[Args], "Out | Coroutine[Any, Any, Out]"]
 
 _log = structlog.get_logger("rpc")
 
@@ -106,9 +105,8 @@ class Dispatcher:
             raise RpcFault(Code.UNAUTHORISED, f"{name} needs the token in rpc.token")
         args = _args(params, method)
         try:
-            result = method.handler(args)
-            if inspect.isawaitable(result):
-                result = await result
+            given = method.handler(args)
+            result = await given if isinstance(given, Coroutine) else given
         except Exception as error:
             self._on_call(name, False)  # noqa: FBT003
             raise _fault(name, error) from error

@@ -21,12 +21,12 @@ from node.p2p.member import MemberEndpoint
 from node.p2p.network import PeerNetwork
 from node.relay_service import RelayService
 from node.rpc.block_feed import BlockFeed
+from node.rpc.block_notices import BlockNotices
 from node.rpc.dispatch import BODY_BYTES_MAX, Caller, Dispatcher
 from node.rpc.filters import Filters
 from node.rpc.handlers_eth import EthMethods
 from node.rpc.handlers_hearth import HearthMethods
 from node.rpc.session import Feeds, PendingFeed, Session
-from node.rpc.views import BlockNotices
 
 SESSIONS_MAX = 64
 """WebSocket connections at the same time."""
@@ -83,7 +83,7 @@ class RpcServer:
         self._feeds = Feeds(
             chain=chain,
             blocks=BlockFeed(chain),
-            notices=BlockNotices(),
+            notices=BlockNotices(chain),
             relay=relay,
             pending=PendingFeed(chain),
         )

@@ -17,6 +17,7 @@ from node.log_query import LogQuery, log_entries
 from node.relay import Envelope
 from node.relay_service import RelayService
 from node.rpc.block_feed import BlockFeed
+from node.rpc.block_notices import BlockNotices
 from node.rpc.chain_reads import read_log_range
 from node.rpc.dispatch import Caller, Dispatcher, Method
 from node.rpc.errors import Code, RpcFault
@@ -32,7 +33,7 @@ from node.rpc.values import (
     read_text,
     to_data,
 )
-from node.rpc.views import BlockNotices, head_json, log_json
+from node.rpc.views import head_json, log_json
 from vm.transaction import Transaction
 
 SUBSCRIPTIONS_MAX = 32

@@ -1,7 +1,6 @@
 """Blocks, transactions, receipts and logs in the shapes that Ethereum's clients read."""
 
 from functools import lru_cache
-from typing import final
 
 from consensus.certificates import Seal
 from node.log_query import log_entries
@@ -225,45 +224,4 @@ def header_json(header: Header) -> dict[str, Out]:
         "nextMembersHash": to_data(header.next_members_hash),
         "gasUsed": header.gas_used,
         "bytes": to_data(header.to_bytes()),
-    }
-
-
-@final
-class BlockNotices:
-    """Renders each block once for all `blocks` subscribers."""
-
-    def __init__(self, cached: int = 64) -> None:
-        self._render = lru_cache(cached)(_notice_json)
-
-    def of(self, record: BlockRecord) -> Out:
-        """Return the notification of a block."""
-        return self._render(record)
-
-
-def _notice_json(record: BlockRecord) -> Out:
-    return {
-        "height": record.height,
-        "hash": to_data(record.hash),
-        "timeMs": record.header.time_ms,
-        "stateRoot": to_data(record.header.state_root),
-        "transactions": [
-            {
-                "hash": to_data(record.transaction_hashes[index]),
-                "from": to_data(sender_of(raw)),
-                "status": receipt.status,
-            }
-            for index, (raw, receipt) in enumerate(
-                zip(record.transactions, record.receipts, strict=True)
-            )
-        ],
-        "logs": [
-            {
-                "address": to_data(entry.log.address),
-                "topics": [to_data(topic) for topic in entry.log.topics],
-                "data": to_data(entry.log.data),
-                "logIndex": entry.log_index,
-                "transactionHash": to_data(entry.transaction_hash),
-            }
-            for entry in log_entries(record)
-        ],
     }
