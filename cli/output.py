@@ -1,10 +1,13 @@
 """Tables for people, JSON for programs, progress on stderr."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
+
+PIPE_COLUMNS = 200
 
 
 def print_json(value: Any) -> None:
@@ -23,7 +26,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    console = Console(soft_wrap=False)
+    # Into a file or pipe nothing is folded; on a terminal the table fits it.
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)
     console.print(table)
     if not rows:
         console.print("  (none)")

@@ -1,0 +1,247 @@
+"""`hearth testnet`: a whole neighbourhood on this machine."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from cli.errors import CommandError, Unusable
+from cli.output import print_json, print_table, progress
+from cli.target import ENV_TESTNET, readable_errors
+from testnet.grid.community import DEMO_DAY
+from testnet.layout import BASE_PORT, DEFAULT_NAME, ROOT, TestnetLayout
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LOG_LINES = 40
+
+
+@click.group()
+def command() -> None:
+    """A whole neighbourhood on this machine."""
+
+
+def _which(run: Callable[P, T]) -> Callable[P, T]:
+    """Give a command the options that say which testnet it means."""
+
+    @click.option(
+        "--name", default=DEFAULT_NAME, envvar=ENV_TESTNET, show_default=True, help="Testnet."
+    )
+    @click.option(
+        "--root",
+        type=click.Path(path_type=Path),
+        default=ROOT,
+        show_default=True,
+        help="Folder that holds testnets.",
+    )
+    @wraps(run)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        with readable_errors():
+            return run(*args, **kwargs)
+
+    return wrapped
+
+
+def _who(run: Callable[P, T]) -> Callable[P, T]:
+    """Give a command the options that say who takes part, and when."""
+    for option in (
+        click.option("--seed", default=0, show_default=True, help="Draws further households."),
+        click.option(
+            "--day",
+            default=DEMO_DAY,
+            show_default=True,
+            help="Day of 2016 whose electricity flows.",
+        ),
+        click.option("--base-port", default=BASE_PORT, show_default=True, help="First p2p port."),
+        click.option("--window-ms", default=9_000, show_default=True, help="Length of a window."),
+        click.option(
+            "--record-ms",
+            default=2_500,
+            show_default=True,
+            help="Its part in which nothing is negotiated and agreements are recorded.",
+        ),
+    ):
+        run = option(run)
+    return run
+
+
+@command.command()
+@click.option("-n", "--households", default=4, show_default=True, help="How many, 4 to 64.")
+@click.option("--no-agents", is_flag=True, help="Nodes only: nobody trades.")
+@_who
+@_which
+def up(*, no_agents: bool, **given: Any) -> None:
+    r"""Start a testnet: nodes, money from the bank file, meters and agents.
+
+    Returns when the first deposits are minted; everything goes on in the background.
+
+    \b
+    Examples:
+      hearth testnet up -n 4
+      hearth testnet up -n 8 --name street --base-port 27600
+    """
+    from testnet.launcher import UpOptions
+    from testnet.launcher import up as start
+
+    async def run() -> None:
+        options = _checked(UpOptions, has_agents=not no_agents, **given)
+        async with await start(options, progress) as cluster:
+            _print_endpoints(cluster)
+
+    asyncio.run(run())
+
+
+def _checked(kind: Callable[..., T], **values: Any) -> T:
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+
+
+def _print_endpoints(cluster: Any) -> None:
+    manifest = cluster.manifest
+    print_table(
+        f"{len(manifest.households)} households, day {manifest.day}, "
+        f"chain {cluster.genesis.chain_id}",
+        ("household", "what", "account", "RPC"),
+        [(h.name, h.kind, "0x" + h.account.hex(), h.rpc_url) for h in manifest.households],
+    )
+    click.echo(
+        "Look:  hearth wallet balance --all    hearth market watch    hearth testnet status\n"
+        "Stop:  hearth testnet stop            and remove it: hearth testnet reset"
+    )
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@_which
+def status(*, name: str, root: Path, as_json: bool) -> None:
+    r"""Show every node's head, view and peers.
+
+    \b
+    Example:
+      hearth testnet status
+    """
+    from testnet.cluster import Cluster
+    from testnet.status import collect_status
+
+    async def run() -> list[Any]:
+        async with Cluster(TestnetLayout.of(name, root)) as cluster:
+            return await collect_status(cluster)
+
+    rows = asyncio.run(run())
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    head = ("household", "node", "agents", "meter", "RSS MB", "height", "block", "view", "primary")
+    print_table(
+        f"Testnet {name}",
+        (*head, "peers", "pending", "window"),
+        [_status_row(row) for row in rows],
+    )
+
+
+def _status_row(row: Any) -> tuple[object, ...]:
+    said = row.status or {}
+    return (
+        row.name,
+        *(pid or "down" for pid in (row.node_pid, row.agent_pid, row.meter_pid)),
+        f"{row.rss_mb:.0f}",
+        *(said.get(key, "-") for key in ("height",)),
+        str(said.get("hash", "-"))[:12],
+        *(said.get(key, "-") for key in ("view", "primary", "peersUp", "pending", "window")),
+    )
+
+
+@command.command()
+@click.argument("process", required=False)
+@click.option("-n", "lines", default=LOG_LINES, show_default=True, help="Lines from the end.")
+@_which
+def logs(*, process: str | None, lines: int, name: str, root: Path) -> None:
+    r"""Show the end of a process's output, or list the processes.
+
+    \b
+    Examples:
+      hearth testnet logs
+      hearth testnet logs node-h39 -n 100
+    """
+    layout = TestnetLayout.of(name, root)
+    files = sorted(layout.logs.glob("*.log")) + sorted(layout.home.glob("*/*.log"))
+    names = {
+        path.stem if path.parent == layout.logs else f"{path.parent.name}/{path.name}": path
+        for path in files
+    }
+    if process is None:
+        for label, path in names.items():
+            click.echo(f"{label:<24} {path.stat().st_size:>10,} bytes")
+        return
+    if process not in names:
+        raise Unusable(f"no log {process!r}; there are {', '.join(names) or 'none'}")
+    text = names[process].read_text("utf-8", "replace").splitlines()
+    click.echo("\n".join(text[-lines:]))
+
+
+@command.command()
+@_which
+def stop(*, name: str, root: Path) -> None:
+    r"""End all processes of a testnet; its files stay.
+
+    \b
+    Example:
+      hearth testnet stop
+    """
+    from testnet.cluster import Cluster
+
+    Cluster(TestnetLayout.of(name, root)).stop()
+    click.echo(f"testnet {name} is stopped; `hearth testnet reset` removes its files")
+
+
+@command.command()
+@_which
+def reset(*, name: str, root: Path) -> None:
+    r"""End all processes of a testnet and delete its files.
+
+    \b
+    Example:
+      hearth testnet reset
+    """
+    from testnet.cluster import Cluster
+
+    Cluster(TestnetLayout.of(name, root)).reset()
+    click.echo(f"testnet {name} is gone")
+
+
+@command.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long faults are made.")
+@click.option("--seed", default=0, show_default=True, help="Draws the faults.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@_which
+def chaos(*, seconds: float, seed: int, as_json: bool, name: str, root: Path) -> None:
+    r"""Kill, pause and partition nodes under load, then look whether anything was lost.
+
+    Exits 1 unless all heads are equal at the end and every acknowledged transfer is there.
+
+    \b
+    Example:
+      hearth testnet chaos --seconds 120 --seed 7
+    """
+    from testnet.chaos import ChaosOptions, run_chaos
+    from testnet.cluster import Cluster
+
+    async def run() -> dict[str, Any]:
+        async with Cluster(TestnetLayout.of(name, root)) as cluster:
+            return await run_chaos(cluster, ChaosOptions(seconds=seconds, seed=seed), progress)
+
+    report = asyncio.run(run())
+    if as_json:
+        print_json(report)
+    else:
+        for key, value in report.items():
+            click.echo(f"{key:<24} {value}")
+    if not report["ok"]:
+        raise CommandError("something was lost, or the heads differ: see the report")
