@@ -25,18 +25,6 @@ from market.contracts.market_store import (
     load_window,
     rules_records,
 )
-from market.contracts.market_views import (
-    AddressList,
-    AgreementRow,
-    AgreementRows,
-    CallRows,
-    EnrolmentRow,
-    FundRow,
-    OfferRows,
-    ParameterRow,
-    TermsRow,
-    TotalsRow,
-)
 from market.contracts.meters import Registers
 from market.contracts.storage import u64
 from vm.errors import Revert
@@ -340,12 +328,12 @@ class Market(NativeContract):
     # Views ------------------------------------------------------------------------------------
 
     @view(gas=METHOD)
-    def get_offers(self, ctx: CallContext, window: U64) -> OfferRows:
+    def get_offers(self, ctx: CallContext, window: U64) -> market_views.OfferRows:
         """Return all offers of a window; `sold` counts recorded agreements that are not void."""
         return market_views.offer_rows(ctx, window)
 
     @view(gas=METHOD)
-    def get_calls(self, ctx: CallContext, window: U64) -> CallRows:
+    def get_calls(self, ctx: CallContext, window: U64) -> market_views.CallRows:
         """Return all calls of a window; `bought` as `sold` in `getOffers`."""
         return market_views.call_rows(ctx, window)
 
@@ -355,17 +343,17 @@ class Market(NativeContract):
         return market_views.phase_of(ctx, window)
 
     @view(gas=METHOD)
-    def parameters(self, ctx: CallContext) -> ParameterRow:
+    def parameters(self, ctx: CallContext) -> market_views.ParameterRow:
         """Return what genesis fixes."""
         return market_views.parameter_row(ctx, load_rules(ctx))
 
     @view(gas=METHOD)
-    def terms(self, ctx: CallContext, window: U64) -> TermsRow:
+    def terms(self, ctx: CallContext, window: U64) -> market_views.TermsRow:
         """Return (retail, feedIn, penalty, cap, deposit, reserveLocked)."""
         return market_views.terms_row(ctx, window)
 
     @view(gas=METHOD)
-    def enrolments(self, ctx: CallContext, window: U64) -> AddressList:
+    def enrolments(self, ctx: CallContext, window: U64) -> market_views.AddressList:
         """Return W of all who are enrolled, in order."""
         return [enrolment.account for enrolment in all_enrolments(ctx, window)]
 
@@ -376,7 +364,9 @@ class Market(NativeContract):
         return enrolment.account if enrolment else ZERO_ADDRESS
 
     @view(gas=METHOD)
-    def enrolment(self, ctx: CallContext, window: U64, account: Address) -> EnrolmentRow:
+    def enrolment(
+        self, ctx: CallContext, window: U64, account: Address
+    ) -> market_views.EnrolmentRow:
         """Return the window of the household named `account`.
 
         Reverts:
@@ -385,7 +375,7 @@ class Market(NativeContract):
         return market_views.enrolment_row(ctx, window, account)
 
     @view(gas=METHOD)
-    def agreement(self, ctx: CallContext, id_: Bytes32) -> AgreementRow:
+    def agreement(self, ctx: CallContext, id_: Bytes32) -> market_views.AgreementRow:
         """Return (id, window, offerId, seller, buyer, quantity, price, status).
 
         Reverts:
@@ -394,17 +384,17 @@ class Market(NativeContract):
         return market_views.agreement_row(ctx, id_)
 
     @view(gas=METHOD)
-    def agreements(self, ctx: CallContext, window: U64) -> AgreementRows:
+    def agreements(self, ctx: CallContext, window: U64) -> market_views.AgreementRows:
         """Return all agreements of a window in the order of recording."""
         return market_views.agreement_rows(ctx, window)
 
     @view(gas=METHOD)
-    def totals(self, ctx: CallContext, window: U64) -> TotalsRow:
+    def totals(self, ctx: CallContext, window: U64) -> market_views.TotalsRow:
         """Return (settled, U, T, M, pSur, pExt, pUnu, pSho)."""
         return market_views.totals_row(ctx, window)
 
     @view(gas=METHOD)
-    def fund(self, ctx: CallContext) -> FundRow:
+    def fund(self, ctx: CallContext) -> market_views.FundRow:
         """Return (fund, reserveFree, reserveLocked, depositsLocked); they sum to the balance."""
         return market_views.fund_row(ctx)
 

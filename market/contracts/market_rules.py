@@ -14,8 +14,8 @@ from vm.errors import GenesisError
 from vm.gas import deadline_entry_gas
 from vm.genesis import Genesis, Params
 
-ENTRY_GAS_BASE = 400_000
-ENTRY_GAS_PER_MEMBER = 24_000
+ENTRY_GAS_BASE = 500_000
+ENTRY_GAS_PER_MEMBER = 32_000
 """What settling a window costs at most, as a test measures: it must fit into one deadline."""
 
 _NAME = "market"

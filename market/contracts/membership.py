@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Annotated, final
 
 from crypto import codec
+from crypto.errors import InvalidSignature
 from crypto.hashing import tagged_hash
+from crypto.keys import verify_ed25519
 from market.abi import (
     CANDIDATE_FIELDS,
     CANDIDATE_TAG,
@@ -32,7 +34,7 @@ from market.abi import (
 from market.contracts.parameters import read_parameters
 from market.contracts.signed import check_account, check_ed25519, digest_of
 from market.contracts.storage import Records, split_addresses, u64
-from vm.errors import Revert
+from vm.errors import GenesisError, Revert
 from vm.gas import METHOD
 from vm.native import (
     U8,
@@ -145,9 +147,18 @@ class Membership(NativeContract):
     EVENTS = EVENTS["Membership"]
 
     def genesis(self, ctx: CallContext, params: Params) -> None:
-        """Write the founding members."""
+        """Write the founding members.
+
+        Raises:
+            GenesisError: a parameter, or a founder's proof that it holds its ring key.
+        """
         _rules.put(ctx, _Rules(**read_parameters(self.NAME, params, _PARAMETERS)))
         for founder in ctx.genesis.members:
+            digest = tagged_hash(RING_PROOF_TAG, founder.account)
+            try:
+                verify_ed25519(founder.ring_key, digest, founder.ring_proof)
+            except InvalidSignature as error:
+                raise GenesisError("member.ring_proof", f"{founder.name}: {error}") from None
             member = Member(
                 founder.node_key, founder.ring_key, founder.wallet, founder.meter.account
             )
