@@ -7,6 +7,10 @@ from node.links import Links
 from node.p2p.frames import Channel
 from node.relay import Deliver, Envelope, Refusal, Refused, Relay, RelayEffect, Transmit
 
+_MALFORMED_POINTS = 10
+_LIMIT_POINTS = 2
+"""Less: the clocks of two nodes do not begin a window at the same moment."""
+
 
 @final
 class RelayRefused(Exception):
@@ -83,4 +87,5 @@ class RelayService:
     def _charge(self, member: int, reason: Refusal, detail: str) -> None:
         """Suspect the member, unless a late message or a slow clock explains it."""
         if reason is not Refusal.EXPIRED:
-            self._links.suspect(member, f"relay: {detail}", points=2)
+            points = _MALFORMED_POINTS if reason is Refusal.MALFORMED else _LIMIT_POINTS
+            self._links.suspect(member, f"relay: {detail}", points=points)
