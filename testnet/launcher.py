@@ -110,8 +110,15 @@ def check_ports(households: int, base_port: int) -> None:
 
 async def wait_until_answering(cluster: Cluster, names: Sequence[str]) -> None:
     """Return when the RPC of each node in `names` answers; raises ProcessDied or TimedOut."""
-    async with asyncio.timeout(NODE_START_SECONDS):
-        await asyncio.gather(*(_wait_for_node(cluster, name) for name in names))
+    for name in names:
+        try:
+            async with asyncio.timeout(NODE_START_SECONDS):
+                await _wait_for_node(cluster, name)
+        except TimeoutError:
+            log = cluster.processes.log_tail(node_label(name))
+            raise TimedOut(
+                f"{name} does not answer after {NODE_START_SECONDS:.0f} s:\n{log}"
+            ) from None
 
 
 async def _wait_for_node(cluster: Cluster, name: str) -> None:
