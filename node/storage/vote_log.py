@@ -1,8 +1,12 @@
-"""The vote log on disk: appended and synced before a promise leaves the node (rules 23 and 26).
+"""The vote log on disk: written and synced before a promise leaves the node (rules 23 and 26).
 
-The format is `consensus.vote_log`'s; this is the file around it. A failed write or sync stops the
-node for good: after a failed fsync nobody knows what the disk holds, and trying again may report
-success for pages that the kernel has dropped.
+The format is `consensus.vote_log`'s; this is the file around it. What is appended is written by
+`sync`, as one frame: so only the last frame can ever be torn. The file is filled with zeros ahead
+of the frames, because syncing data inside a file that does not grow spares the file system's
+journal, on a cheap disk half of the time.
+
+A failed write or sync stops the node for good: after a failed fsync nobody knows what the disk
+holds, and trying again may report success for pages that the kernel has dropped.
 """
 
 import os
@@ -14,9 +18,13 @@ from consensus.vote_log import Record, compact, encode_frame, replay
 from node.errors import CorruptStore, StorageError
 
 REWRITE_BYTES = 8 << 20
-"""File size at which decided records are dropped: rewritten every few hundred full blocks."""
+"""Length at which decided records are dropped: rewritten every few hundred full blocks."""
 LOG_BYTES_MAX = 64 << 20
 """A larger file is refused at start: REWRITE_BYTES and the votes of one term fit many times."""
+RESERVE_BYTES = 1 << 20
+"""Zeros that are written ahead at a time."""
+_MARGIN_BYTES = 4096
+"""Zeros kept behind the last other byte when the file is read: no record ends in so many."""
 
 
 @final
@@ -31,45 +39,57 @@ class VoteLogFile:
             StorageError: the disk fails.
         """
         self._path = path
+        self._pending: list[tuple[Record, ...]] = []
         self.records: tuple[Record, ...] = ()
         try:
             is_new = not path.exists()
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if is_new:
                 _sync_folder(path)
             self._size = self._recover()
+            self._reserved = self._size
         except OSError as error:
             raise StorageError(f"{path} cannot be opened: {error}") from error
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Bytes of frames in the file; zeros follow."""
         return self._size
 
     def append(self, records: tuple[Record, ...]) -> None:
-        """Write one frame, not synced yet: `sync` must return before any promise is sent.
-
-        Raises:
-            StorageError: the disk fails; stop the node.
-        """
-        frame = encode_frame(records, self._size)
-        try:
-            _write_all(self._file, frame)
-        except OSError as error:
-            raise self._failure(error) from error
-        self._size += len(frame)
+        """Take records; `sync` writes them, and must return before what they promise is sent."""
+        self._pending.append(records)
         self.records += records
 
     def sync(self) -> None:
-        """Return once all that was appended survives a power cut.
+        """Write what was appended; when this returns it survives a power cut.
 
         Raises:
             StorageError: the disk fails; stop the node.
         """
+        groups, self._pending = self._pending, []
+        if not groups:
+            return
         try:
+            frame = encode_frame(tuple(r for group in groups for r in group), self._size)
+        except ValueError:  # Too much for one frame, so one at a time.
+            for group in groups:
+                self._write(encode_frame(group, self._size))
+        else:
+            self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        try:
+            end = self._size + len(frame)
+            if end > self._reserved:
+                self._reserved = end + RESERVE_BYTES
+                _write_all(self._file, frame + bytes(RESERVE_BYTES), self._size)
+            else:
+                _write_all(self._file, frame, self._size)
             os.fdatasync(self._file)
         except OSError as error:
             raise self._failure(error) from error
+        self._size = end
 
     def advance(self, *, epoch: int, term: int, height: int) -> None:
         """Forget what no longer binds once the block at `height` is durable.
@@ -89,8 +109,9 @@ class VoteLogFile:
         if size > LOG_BYTES_MAX:
             raise CorruptStore(f"{self._path} must be at most {LOG_BYTES_MAX} bytes, got {size}")
         data = self._path.read_bytes()
+        used = len(data.rstrip(b"\0"))
         try:
-            found = replay(data)
+            found = replay(data[: used + _MARGIN_BYTES])
         except CorruptLog as error:
             raise CorruptStore(
                 f"{self._path} is damaged: {error}. This node no longer knows what it has "
@@ -105,31 +126,32 @@ class VoteLogFile:
 
     def _rewrite(self) -> None:
         """Replace the file by one with the binding records alone; a crash leaves old or new."""
+        assert not self._pending, "sync comes before advance"
         fresh = self._path.with_name(self._path.name + ".new")
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        frames = b""
+        for record in self.records:
+            frames += encode_frame((record,), len(frames))
         try:
-            file = os.open(fresh, flags, 0o600)
-            size = 0
-            for record in self.records:
-                frame = encode_frame((record,), size)
-                _write_all(file, frame)
-                size += len(frame)
+            file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            _write_all(file, frames + bytes(RESERVE_BYTES), 0)
             os.fsync(file)
             fresh.replace(self._path)
             _sync_folder(self._path)
         except OSError as error:
             raise self._failure(error) from error
         os.close(self._file)
-        self._file, self._size = file, size
+        self._file, self._size = file, len(frames)
+        self._reserved = self._size + RESERVE_BYTES
 
     def _failure(self, error: OSError) -> StorageError:
         return StorageError(f"{self._path} cannot be written: {error}; the node must stop")
 
 
-def _write_all(file: int, data: bytes) -> None:
+def _write_all(file: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(file, view) :]
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
 
 
 def _sync_folder(path: Path) -> None:

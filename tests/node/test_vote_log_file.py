@@ -6,7 +6,7 @@ import pytest
 
 from consensus.certificates import Slot
 from consensus.membership import Epoch, Height, MemberIndex, Term, View
-from consensus.messages import PrePrepare
+from consensus.messages import Prepare, PrePrepare
 from consensus.vote_log import ProposalRecord
 from crypto.hashing import tagged_hash
 from node.errors import CorruptStore, StorageError
@@ -28,46 +28,78 @@ def record(height: int, body: bytes = b"body") -> ProposalRecord:
     )
 
 
-def test_appended_records_are_replayed(tmp_path):
-    log = VoteLogFile(tmp_path / "votes.log")
-    log.append((record(1), record(2)))
-    log.append((record(3),))
+def read(path):
+    log = VoteLogFile(path)
+    log.close()
+    return log.records
+
+
+def write(log, *groups):
+    for group in groups:
+        log.append(group)
     log.sync()
+
+
+def test_synced_records_are_replayed(tmp_path):
+    log = VoteLogFile(tmp_path / "votes.log")
+    write(log, (record(1), record(2)))
+    write(log, (record(3),), (record(4),))
     log.close()
     again = VoteLogFile(tmp_path / "votes.log")
-    assert again.records == (record(1), record(2), record(3))
-    again.append((record(4),))
+    assert again.records == tuple(map(record, (1, 2, 3, 4)))
+    write(again, (record(5),))
     again.close()
-    last = VoteLogFile(tmp_path / "votes.log")
-    assert last.records[-1] == record(4)
-    last.close()
+    assert read(tmp_path / "votes.log")[-1] == record(5)
+
+
+def test_what_was_not_synced_was_never_promised(tmp_path):
+    log = VoteLogFile(tmp_path / "votes.log")
+    write(log, (record(1),))
+    log.append((record(2),))
+    log.close()
+    assert read(tmp_path / "votes.log") == (record(1),)
+
+
+def test_what_is_synced_together_is_one_frame(tmp_path):
+    """A crash may keep a later page and lose an earlier one, so two frames could not be told."""
+    path = tmp_path / "votes.log"
+    log = VoteLogFile(path)
+    write(log, (record(1),))
+    whole = log.size
+    write(log, (record(2),), (record(3),))
+    log.close()
+    data = bytearray(path.read_bytes())
+    data[whole + 30] ^= 1
+    path.write_bytes(data)
+    assert read(path) == (record(1),)
 
 
 def test_a_log_torn_at_any_byte_gives_the_frames_before(tmp_path):
+    """The rest of the frame is zeros, as the file was filled ahead, or the file is shorter."""
     path = tmp_path / "votes.log"
     log = VoteLogFile(path)
-    log.append((record(1),))
+    write(log, (record(1),))
     whole = log.size
-    log.append((record(2),))
+    write(log, (record(2),))
+    end = log.size
     log.close()
     data = path.read_bytes()
-    for cut in range(whole, len(data)):
-        path.write_bytes(data[:cut])
-        again = VoteLogFile(path)
-        assert again.records == (record(1),)
-        assert path.stat().st_size == again.size == whole
-        again.append((record(3),))
-        again.close()
-        once_more = VoteLogFile(path)
-        assert once_more.records == (record(1), record(3))
-        once_more.close()
+    for cut in range(whole, end):
+        for tail in (b"", bytes(end - cut + 100)):
+            path.write_bytes(data[:cut] + tail)
+            again = VoteLogFile(path)
+            is_whole = not any(data[cut:end]) and tail
+            assert again.records == ((record(1), record(2)) if is_whole else (record(1),))
+            write(again, (record(3),))
+            again.close()
+            assert read(path)[-1] == record(3)
 
 
 def test_damage_before_the_tail_stops_the_node(tmp_path):
     path = tmp_path / "votes.log"
     log = VoteLogFile(path)
-    log.append((record(1),))
-    log.append((record(2),))
+    write(log, (record(1),))
+    write(log, (record(2),))
     log.close()
     data = bytearray(path.read_bytes())
     data[30] ^= 1
@@ -76,21 +108,41 @@ def test_damage_before_the_tail_stops_the_node(tmp_path):
         VoteLogFile(path)
 
 
+def test_records_that_end_in_zeros_are_read_whole(tmp_path):
+    """The signatures here are all zeros; the file's own zeros follow at once."""
+    path = tmp_path / "votes.log"
+    log = VoteLogFile(path)
+    proposal = record(1).pre_prepare
+    prepare = Prepare(
+        slot=proposal.slot, digest=proposal.digest, sender=MemberIndex(2), signature=bytes(64)
+    )
+    write(log, (ProposalRecord(proposal, prepare),))
+    log.close()
+    assert read(path) == (ProposalRecord(proposal, prepare),)
+
+
 def test_decided_records_are_dropped_and_the_file_shrinks(tmp_path, monkeypatch):
     monkeypatch.setattr(vote_log, "REWRITE_BYTES", 4000)
     path = tmp_path / "votes.log"
     log = VoteLogFile(path)
     for height in range(1, 200):
-        log.append((record(height, bytes(100)),))
-        log.sync()
+        write(log, (record(height, bytes(100)),))
         log.advance(epoch=0, term=0, height=height - 1)
         assert log.records == (record(height, bytes(100)),)
-        assert path.stat().st_size == log.size < 5000
+        assert log.size < 5000
+        assert path.stat().st_size < 5000 + vote_log.RESERVE_BYTES
     log.close()
-    again = VoteLogFile(path)
-    assert again.records[-1] == record(199, bytes(100))
-    again.close()
+    assert read(path)[-1] == record(199, bytes(100))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_group_that_exceeds_a_frame_is_written_in_parts(tmp_path):
+    path = tmp_path / "votes.log"
+    log = VoteLogFile(path)
+    groups = [(record(height, bytes([height]) * (1 << 20)),) for height in range(1, 8)]
+    write(log, *groups)
+    log.close()
+    assert read(path) == tuple(each for (each,) in groups)
 
 
 def test_a_failing_disk_is_an_error_that_says_stop(tmp_path, monkeypatch):
@@ -99,10 +151,10 @@ def test_a_failing_disk_is_an_error_that_says_stop(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "write", fail)
-    with pytest.raises(StorageError, match="must stop"):
-        log.append((record(1),))
-    monkeypatch.setattr(os, "fdatasync", fail)
-    with pytest.raises(StorageError, match="must stop"):
-        log.sync()
+    for name in ("pwrite", "fdatasync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, fail)
+            log.append((record(1),))
+            with pytest.raises(StorageError, match="must stop"):
+                log.sync()
     log.close()
