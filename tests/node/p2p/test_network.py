@@ -2,111 +2,27 @@
 
 import asyncio
 import dataclasses
-import socket
-from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
 
-from crypto.keys import NodeKey
 from node.p2p.config import NetworkConfig
 from node.p2p.frames import PATH, SUBPROTOCOL, Channel, encode_frame
-from node.p2p.handshake import Handshake
-from node.p2p.identity import NodeIdentity, client_context
-from node.p2p.member import MemberEndpoint
-from node.p2p.network import PeerNetwork
+from node.p2p.identity import client_context
+from node.relay import Envelope, Relay, RelayConfig
+from node.relay_service import RelayService
+from tests.node.p2p.rig import (
+    FAST,
+    GENESIS,
+    Host,
+    RawPeer,
+    endpoints,
+    identity_of,
+    running,
+    stats_show,
+)
 
 pytestmark = pytest.mark.e2e
-
-GENESIS = b"g" * 32
-FAST = NetworkConfig(
-    dial_base_ms=10,
-    dial_cap_ms=50,
-    silence_ms=400,
-    replace_ms=100,
-    stuck_ms=400,
-    housekeeping_ms=50,
-    ban_ms=1_000,
-)
-PATIENT = NetworkConfig(dial_base_ms=10, dial_cap_ms=50)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def identity_of(index):
-    return NodeIdentity.from_key(NodeKey.from_seed(bytes([index + 1]) * 32))
-
-
-def endpoints(n):
-    return [
-        MemberEndpoint(
-            index=i,
-            name=f"home-{i}",
-            node_key=identity_of(i).key.public,
-            certificate=identity_of(i).certificate,
-            host="127.0.0.1",
-            port=free_port(),
-        )
-        for i in range(n)
-    ]
-
-
-class Host:
-    """One node's network with a record of what its handlers saw."""
-
-    def __init__(self, me, members, *, config=PATIENT, genesis_hash=GENESIS, identity=None):
-        self.frames = []
-        self.changes = []
-        self._news = asyncio.Event()
-        self.network = PeerNetwork(
-            identity=identity or identity_of(me),
-            me=me,
-            members=members,
-            listen=("127.0.0.1", members[me].port),
-            genesis_hash=genesis_hash,
-            on_frame=self._on_frame,
-            on_up=lambda member: self._note(("up", member)),
-            on_down=lambda member: self._note(("down", member)),
-            config=config,
-        )
-
-    def _note(self, change):
-        self.changes.append(change)
-        self._news.set()
-
-    def _on_frame(self, member, channel, payload):
-        self.frames.append((member, channel, payload))
-        self._news.set()
-
-    async def until(self, condition):
-        """Wait for news until the condition holds."""
-        async with asyncio.timeout(10):
-            while not condition():
-                self._news.clear()
-                await self._news.wait()
-
-
-@asynccontextmanager
-async def running(*hosts):
-    async with AsyncExitStack() as stack:
-        for host in hosts:
-            await host.network.start()
-            stack.push_async_callback(host.network.stop)
-        yield
-
-
-async def stats_show(host, member, condition):
-    """Wait until the statistics of a member satisfy the condition."""
-    async with asyncio.timeout(10):
-        while True:
-            found = next(s for s in host.network.stats() if s.member == member)
-            if condition(found):
-                return found
-            await asyncio.sleep(0.01)
 
 
 def test_four_members_form_a_full_mesh_and_frames_arrive_in_order():
@@ -186,35 +102,6 @@ def test_a_member_at_another_members_address_is_refused():
             assert ("up", 1) not in first.changes
 
     asyncio.run(scenario())
-
-
-class RawPeer:
-    """Member 0 by hand, to break rules that PeerNetwork keeps."""
-
-    def __init__(self, members):
-        self._members = members
-        self._links = []
-        context = client_context(identity_of(0), [m.certificate for m in members])
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
-
-    async def dial(self, protocols=(SUBPROTOCOL,)):
-        url = f"wss://127.0.0.1:{self._members[1].port}{PATH}"
-        link = await self._session.ws_connect(url, protocols=protocols, compress=0)
-        self._links.append(link)
-        return link
-
-    async def greet(self):
-        link = await self.dial()
-        await Handshake(genesis_hash=GENESIS, name="home-0").dial(link)
-        return link
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        for link in self._links:
-            await link.close()
-        await self._session.close()
 
 
 @pytest.mark.parametrize(
@@ -394,3 +281,76 @@ def test_a_flood_is_slowed_to_the_allowed_rate():
             assert loop.time() - start_s >= 0.2
 
     asyncio.run(scenario())
+
+
+def test_what_a_handler_raises_is_not_swallowed():
+    async def scenario():
+        failures = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+        members = endpoints(2)
+        second = Host(1, members)
+
+        def broken(*_):
+            raise ZeroDivisionError
+
+        second.network._on_frame = broken
+        async with running(second), RawPeer(members) as raw:
+            link = await raw.greet()
+            await link.send_bytes(encode_frame(Channel.CONSENSUS, b"vote"))
+            await second.until(lambda: second.changes == [("up", 0), ("down", 0)])
+            assert [type(error) for error in failures] == [ZeroDivisionError]
+            assert second.network.stats()[0].score == 0
+
+    asyncio.run(scenario())
+
+
+def test_sealed_messages_reach_a_subscriber_over_real_links():
+    async def scenario():
+        members = endpoints(3)
+        hosts = [Host(i, members) for i in range(3)]
+        now_ms = 1_000
+        relays, inboxes = [], []
+        for host in hosts:
+            core = Relay(RelayConfig(window_ms=10_000), me=len(relays), members=range(3))
+            service = RelayService(core, host.network, lambda: now_ms)
+            inbox = []
+            service.listen(service.open(inbox.append), [bytes([len(relays)]) * 32])
+            relays.append(service)
+            inboxes.append(inbox)
+            wire_up(host, service)
+
+        def sealed(to, text):
+            return Envelope(to_key=bytes([to]) * 32, window=0, expires_ms=9_000, payload=text)
+
+        async with running(hosts[0], hosts[1]):
+            await hosts[1].until(lambda: hosts[1].network.up == {0})
+            relays[0].send(sealed(1, b"to one"))
+            relays[0].send(sealed(2, b"to two, who is away"))
+            await hosts[1].until(lambda: [e.payload for e in inboxes[1]] == [b"to one"])
+            async with running(hosts[2]):
+                await hosts[2].until(lambda: len(inboxes[2]) == 1)
+                assert inboxes[2][0].payload == b"to two, who is away"
+                assert inboxes[0] == []
+
+    asyncio.run(scenario())
+
+
+def wire_up(host, service):
+    """Give the relay's frames to the service, before the host notes them."""
+    network = host.network
+    note_frame, note_up, note_down = network._on_frame, network._on_up, network._on_down
+
+    def on_frame(member, channel, payload):
+        service.on_frame(member, payload)
+        note_frame(member, channel, payload)
+
+    def on_up(member):
+        service.on_up(member)
+        note_up(member)
+
+    def on_down(member):
+        service.on_down(member)
+        note_down(member)
+
+    network._on_frame, network._on_up, network._on_down = on_frame, on_up, on_down

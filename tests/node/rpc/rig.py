@@ -72,10 +72,10 @@ class FakeNetwork:
         )
 
 
-class Rig:
-    """The server with its chain; `seal` makes the next block out of what waits."""
+class ChainRig:
+    """A chain; `seal` makes the next block out of what waits."""
 
-    def __init__(self, folder, *, is_testnet=True):
+    def __init__(self, folder):
         members = tuple(make_member(i, certificate=make_certificate(node_key(i))) for i in range(4))
         self.genesis = replace(
             make_genesis(), members=members, contracts={"Toy": {"supply": 1_000_000}}
@@ -84,44 +84,6 @@ class Rig:
         self.now_ms = self.genesis.time_ms + 1_000
         machine = Machine(self.genesis, (Toy(), Other()))
         self.chain = Chain(machine, self.store, now_ms=lambda: self.now_ms)
-        self.consensus = ConsensusStatus(
-            epoch=0, term=0, view=0, primary=1, is_learner=False, peers_up=3
-        )
-        self.why = []
-        self.chain.attach(lambda: self.consensus, lambda: self.why)
-        self.network = FakeNetwork()
-        relay = Relay(RelayConfig(window_ms=self.genesis.window_ms), me=3, members=range(4))
-        self.relay = RelayService(relay, self.network, lambda: self.now_ms)
-        for member in range(3):
-            self.relay.on_up(member)
-        ordered = sorted(members, key=lambda member: member.node_key)
-        self.members = [
-            MemberEndpoint(
-                index=index,
-                name=member.name,
-                node_key=member.node_key,
-                certificate=member.certificate,
-                host="127.0.0.1",
-                port=26600 + index,
-            )
-            for index, member in enumerate(ordered)
-        ]
-        self.metrics = Metrics()
-        self.metrics.watch(self.chain, self.network, 4)
-        (self.port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.server = self.make_server(is_testnet=is_testnet)
-
-    def make_server(self, *, is_testnet=True):
-        return RpcServer(
-            config=RpcConfig(host="127.0.0.1", port=self.port, token=TOKEN, is_testnet=is_testnet),
-            chain=self.chain,
-            network=self.network,
-            relay=self.relay,
-            members=self.members,
-            me=3,
-            metrics=self.metrics,
-        )
 
     def raw(self, sender, signature, *values, nonce=None, to=TOY, kind=2, gas_limit=300_000):
         key = account_key(sender)
@@ -152,6 +114,51 @@ class Rig:
                 body=executed.body,
                 seal=SEAL,
             )
+        )
+
+
+class Rig(ChainRig):
+    """The chain with a server, and what the server asks of the rest of a node."""
+
+    def __init__(self, folder, *, is_testnet=True):
+        super().__init__(folder)
+        self.consensus = ConsensusStatus(
+            epoch=0, term=0, view=0, primary=1, is_learner=False, peers_up=3
+        )
+        self.why = []
+        self.chain.attach(lambda: self.consensus, lambda: self.why)
+        self.network = FakeNetwork()
+        relay = Relay(RelayConfig(window_ms=self.genesis.window_ms), me=3, members=range(4))
+        self.relay = RelayService(relay, self.network, lambda: self.now_ms)
+        for member in range(3):
+            self.relay.on_up(member)
+        ordered = sorted(self.genesis.members, key=lambda member: member.node_key)
+        self.members = [
+            MemberEndpoint(
+                index=index,
+                name=member.name,
+                node_key=member.node_key,
+                certificate=member.certificate,
+                host="127.0.0.1",
+                port=26600 + index,
+            )
+            for index, member in enumerate(ordered)
+        ]
+        self.metrics = Metrics()
+        self.metrics.watch(self.chain, self.network, 4)
+        (self.port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.server = self.make_server(is_testnet=is_testnet)
+
+    def make_server(self, *, is_testnet=True):
+        return RpcServer(
+            config=RpcConfig(host="127.0.0.1", port=self.port, token=TOKEN, is_testnet=is_testnet),
+            chain=self.chain,
+            network=self.network,
+            relay=self.relay,
+            members=self.members,
+            me=3,
+            metrics=self.metrics,
         )
 
 

@@ -339,3 +339,27 @@ def test_what_is_not_there_is_method_not_found(method):
         assert (await refusal(client, method)).code == -32601
 
     run(scenario)
+
+
+def test_the_chains_own_transaction_has_a_shape_that_clients_can_read():
+    async def scenario(rig, client):
+        rig.chain.submit(
+            rig.raw(0, "setAlarm(uint64,bytes)", rig.now_ms + 5_000, b"ring", gas_limit=500_000)
+        )
+        rig.seal()
+        rig.now_ms += 10_000
+        record = rig.seal()
+        assert record.transactions[0][0] == 0x7E
+        block = await client.call("eth_getBlockByNumber", "latest", True)
+        (tx,) = block["transactions"]
+        assert (tx["from"], tx["type"], tx["blockNumber"]) == ("0x" + "00" * 20, "0x0", "0x2")
+        assert await client.call("eth_getTransactionByHash", tx["hash"]) == tx
+        receipt = await client.call("eth_getTransactionReceipt", tx["hash"])
+        assert (receipt["status"], len(receipt["logs"])) == ("0x1", 1)
+        async for notice in client.subscribe_blocks(2):
+            assert notice["transactions"] == [
+                {"hash": tx["hash"], "from": "0x" + "00" * 20, "status": 1}
+            ]
+            break
+
+    run(scenario)
