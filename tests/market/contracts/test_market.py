@@ -183,11 +183,11 @@ class Neighbourhood:
         """Go through time; several windows are in different phases at once."""
         for now in range(FIRST - 1, LAST + 6):
             self.chain.advance(self.chain.start(now))
-            if FIRST <= now + 1 <= LAST:
-                self.open(now + 1)
             if FIRST <= now - 1 <= LAST:
                 self.attest(now - 1)
                 self.close(now - 1, "closed")
+            if FIRST <= now + 1 <= LAST:
+                self.open(now + 1)
             if FIRST <= now - 2 <= LAST:
                 self.close(now - 2, "closed")
             if FIRST <= now - 3 <= LAST:

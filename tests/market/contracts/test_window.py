@@ -169,6 +169,20 @@ def test_stored_energy_that_was_given_away_becomes_a_debt_that_charging_repays()
         assert chain.one("Market", "energyDebt", home(0).address) == debt
 
 
+def test_locks_come_back_at_settlement_when_the_meter_is_silent():
+    chain = enrolled()
+    chain.deliver(W)
+    chain.attest(0, W, 0, 0, 5_000)
+    chain.negotiate(W + 2)
+    market(chain, home(0), "enrol", W + 2)
+    market(chain, home(0), "makeOffer", W + 2, OfferKind.STORED, 4_000, KEY, b"")
+    chain.advance(chain.start(W + 6) - 1)
+    assert chain.energy(home(0)) == 1_000
+    chain.advance(chain.start(W + 6))
+    assert chain.energy(home(0)) == 5_000
+    assert chain.one("EnergyToken", "balanceOf", MARKET) == 0
+
+
 def test_a_silent_meter_is_caught_up_and_export_beyond_q_carries_over():
     chain = enrolled()
     for window in (W + 1, W + 2):
@@ -241,6 +255,31 @@ def test_deadlines_settle_and_pay_when_nobody_does():
     assert chain.money(home(1)) == before[1], "the deposit is forfeited"
     assert chain.view("Market", "fund")[0] == D - 1_000 * (20_000 - PENALTY)
     refused("WRONG_PHASE", chain, home(1), "close", W, 0, 1_000, 0, 0)
+
+
+def test_deadlines_work_in_chunks_and_reach_everybody():
+    """19 households and 18 agreements: three runs of each deadline (8 at a time)."""
+    n = 19
+    chain = enrolled(n, checked=False)  # Checking after each of 300 blocks takes long.
+    for i in range(n - 1):
+        market(chain, home(i), "makeOffer", W, 0, 10, KEY, b"")
+    chain.record(W)
+    for i in range(n - 1):
+        chain.allow(W, i + 1, home(i), home(i + 1), 10, 20_000)
+    chain.advance(chain.start(W))
+    (agreements,) = chain.view("Market", "agreements", W)
+    assert [row[7] for row in agreements] == [AgreementStatus.VOID] * (n - 1)
+    chain.advance(chain.start(W + 2))
+    for i in range(0, n, 2):
+        market(chain, home(i), "close", W, 0, 0, 0, 0)
+    chain.advance(chain.start(W + 4))
+    fee = 100_000
+    paid = [chain.money(home(i)) == 200 * EUR - fee * (i > 0) for i in range(n)]
+    assert paid == [i % 2 == 0 for i in range(n)]
+    chain.advance(chain.start(W + 4 + 72))
+    assert chain.one("Market", "phase", W) == Phase.DONE
+    assert chain.view("Market", "fund")[0] == (n // 2) * D + fee * (n // 2)
+    chain.check()
 
 
 def test_late_closing_pays_at_once_at_external_prices():
