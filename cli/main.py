@@ -35,11 +35,20 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(_COMMANDS[cmd_name][0])
         command = module.command
         assert isinstance(command, click.Command)
+        _keep_lines(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS)])
+
+
+def _keep_lines(command: click.Command) -> None:
+    """Give click its mark for "do not wrap", a backspace, where a raw docstring spells it."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n") or None
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _keep_lines(each)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,3 +62,6 @@ def main() -> None:
       hearth wallet balance         who has what
       hearth market watch           the market hour, live
     """
+
+
+_keep_lines(main)

@@ -28,6 +28,7 @@ from node.rpc import client as rpc
 from testnet.errors import TestnetError
 from testnet.layout import DEFAULT_NAME, TestnetLayout
 from testnet.manifest import Manifest
+from vm.errors import GenesisError
 from vm.genesis import Genesis
 from vm.transaction import sign_transaction
 
@@ -155,7 +156,7 @@ class readable_errors:  # noqa: N801  Reads as a statement: `with readable_error
                 raise Unreachable(str(error), "is the node running? `hearth node status`") from None
             case rpc.RpcError():
                 raise Refused(error.message) from None
-            case ConfigError() | CryptoError():
+            case ConfigError() | CryptoError() | GenesisError():
                 raise Unusable(str(error)) from None
             case TestnetError():
                 raise CommandError(str(error)) from None

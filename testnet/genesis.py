@@ -114,7 +114,7 @@ def make_member(
         account=household.account.address,
         ring_key=ring.public,
         ring_proof=ring.sign(tagged_hash(RING_PROOF_TAG, household.account.address)),
-        wallet=_wallet_point(household.wallet_view) + _wallet_point(household.wallet_spend),
+        wallet=wallet_address(household),
         endpoint=endpoint,
         certificate=make_certificate(household.node),
         meter=GenesisMeter(
@@ -124,6 +124,11 @@ def make_member(
             valid_until_window=METER_VALID_WINDOWS,
         ),
     )
+
+
+def wallet_address(household: HouseholdKeys) -> bytes:
+    """Return the public view key and the public spend key of a household's wallet, 64 bytes."""
+    return _wallet_point(household.wallet_view) + _wallet_point(household.wallet_spend)
 
 
 def _wallet_point(secret: bytes) -> bytes:

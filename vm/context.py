@@ -118,7 +118,7 @@ class CallContext:
         self, run: Run, address: bytes, *, caller: bytes, sponsor: bytes, is_view: bool = False
     ) -> None:
         self._run = run
-        self._prefix = _STORAGE + address
+        self._prefix = storage_key(address, b"")
         self._is_view = is_view
         self.caller = caller
         self.sponsor = sponsor
@@ -275,6 +275,11 @@ class CallContext:
         """Return the gas that `sponsor` has used in this window, without this transaction's."""
         self._run.charge(gas.READ)
         return accounts.quota_used(self._run.journal, sponsor, self.window)
+
+
+def storage_key(address: bytes, key: bytes) -> bytes:
+    """Return the state key of what the contract at `address` keeps under `key`."""
+    return _STORAGE + address + key
 
 
 def _check_key(key: bytes) -> None:

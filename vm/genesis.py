@@ -248,30 +248,32 @@ def _to_json(genesis: Genesis) -> dict[str, Any]:
         "record_ms": genesis.record_ms,
         "quota_gas": genesis.quota_gas,
         "block_gas_limit": genesis.block_gas_limit,
-        "members": [
-            {
-                "name": member.name,
-                "node_key": member.node_key.hex(),
-                "account": checksum_address(member.account),
-                "ring_key": member.ring_key.hex(),
-                "ring_proof": member.ring_proof.hex(),
-                "wallet": member.wallet.hex(),
-                "endpoint": member.endpoint,
-                "certificate": member.certificate.hex(),
-                "meter": {
-                    "account": checksum_address(member.meter.account),
-                    "ring_key": member.meter.ring_key.hex(),
-                    "meter_id": member.meter.meter_id,
-                    "valid_until_window": member.meter.valid_until_window,
-                },
-            }
-            for member in genesis.members
-        ],
+        "members": [member_to_json(member) for member in genesis.members],
         "services": [
             {"name": name, "account": checksum_address(account)}
             for name, account in genesis.services
         ],
         "contracts": {name: dict(params) for name, params in genesis.contracts.items()},
+    }
+
+
+def member_to_json(member: GenesisMember) -> dict[str, Any]:
+    """Return a member's entry in a genesis file: what a household gives to its community."""
+    return {
+        "name": member.name,
+        "node_key": member.node_key.hex(),
+        "account": checksum_address(member.account),
+        "ring_key": member.ring_key.hex(),
+        "ring_proof": member.ring_proof.hex(),
+        "wallet": member.wallet.hex(),
+        "endpoint": member.endpoint,
+        "certificate": member.certificate.hex(),
+        "meter": {
+            "account": checksum_address(member.meter.account),
+            "ring_key": member.meter.ring_key.hex(),
+            "meter_id": member.meter.meter_id,
+            "valid_until_window": member.meter.valid_until_window,
+        },
     }
 
 
@@ -298,14 +300,15 @@ def _read_genesis(value: Any) -> Genesis:
         record_ms=_typed(data["record_ms"], "record_ms", int),
         quota_gas=_typed(data["quota_gas"], "quota_gas", int),
         block_gas_limit=_typed(data["block_gas_limit"], "block_gas_limit", int),
-        members=tuple(_read_member(item) for item in _typed(data["members"], "members", list)),
+        members=tuple(member_from_json(item) for item in _typed(data["members"], "members", list)),
         services=tuple(_read_service(item) for item in _typed(data["services"], "services", list)),
         contracts={name: _read_params(name, params) for name, params in contracts.items()},
         protocol_version=_typed(data["protocol_version"], "protocol_version", int),
     )
 
 
-def _read_member(value: Any) -> GenesisMember:
+def member_from_json(value: Any) -> GenesisMember:
+    """Return the member whose entry `value` is; raises GenesisError, naming the field."""
     data = _object(value, "member", tuple(field.name for field in fields(GenesisMember)))
     meter_keys = tuple(field.name for field in fields(GenesisMeter))
     meter = _object(data["meter"], "member.meter", meter_keys)

@@ -174,6 +174,11 @@ class Erc20(NativeContract):
         return True
 
 
+def balance_key(account: bytes) -> bytes:
+    """Return the key of an account's balance in a token's storage, for proofs."""
+    return _BALANCE + account
+
+
 def check_recipient(to: bytes) -> None:
     """Refuse an account from which tokens could never return.
 
