@@ -42,7 +42,7 @@ class ConsensusConfig:
     retransmit_ms: int = 100
     """Interval of STATUS while something is open, and patience with an unanswered request."""
     serve_interval_ms: int = 5
-    """Least time between two bodies or block ranges served to one member (rule 35)."""
+    """Least time between two answers of one kind to one member's requests (rule 35)."""
 
     def __post_init__(self) -> None:
         for name in (

@@ -131,7 +131,7 @@ def _on_pre_prepare(s: State, m: PrePrepare) -> None:
         _reject_view(s, view)
         return
     s.pre_prepares[view] = m
-    s.opened_ms = s.now_ms
+    s.timers.progress_deadline = None  # Starts anew: the primary has done its part.
 
 
 def _on_prepare(s: State, m: Prepare) -> None:
@@ -184,6 +184,7 @@ def on_validated(s: State, event: Validated) -> None:
         return
     is_fresh = s.validating[1]
     s.validating = None
+    s.timers.progress_deadline = None  # Starts anew: the time was our application's.
     if event.ok:
         s.verdicts[event.digest] = Verdict.EXECUTED
     else:
@@ -220,7 +221,7 @@ def decide(s: State) -> bool:
 
 def apply(s: State, block: SealedBlock) -> None:
     """From this step on the height is decided: every vote and timer for it is void (rule 9)."""
-    if s.opened_ms is not None and s.asked == s.view:
+    if s.opened_ms is not None:
         s.timers.sample_latency(s.now_ms - s.opened_ms)
     s.applying = block
     s.timers.reset()
@@ -347,7 +348,7 @@ def _propose(s: State, digest: Digest, body: bytes) -> None:
         body=body,
     )
     s.pre_prepares[s.view] = pre_prepare
-    s.opened_ms = s.now_ms
+    s.timers.progress_deadline = None
     s.persist(ProposalRecord(pre_prepare, None))
     s.emit(Broadcast(pre_prepare))
 

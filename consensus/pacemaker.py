@@ -126,6 +126,8 @@ def _arrange_timers(s: State) -> None:
     view change that q members take part in. Neither runs without a quorum (rule 11).
     """
     timers = s.timers
+    if s.opened_ms is None and s.is_open and s.applying is None:
+        s.opened_ms = s.now_ms
     wants_progress = s.is_connected and s.is_active and s.is_open
     if not wants_progress:
         timers.progress_deadline = None

@@ -1,6 +1,6 @@
 """What a replica knows of each member's link: heard when, claims what, was served when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 
@@ -16,8 +16,8 @@ class Peer:
     """Head that its messages imply. Worthless as proof: it only says whom to ask (rule 20)."""
     answered_ms: int | None = None
     """When a STATUS of it was last answered with retransmissions."""
-    served_ms: int | None = None
-    """When it was last sent a body or blocks."""
+    served_ms: dict[int, int] = field(default_factory=dict)
+    """When a request was last served to it, by the request's tag."""
     asked_blocks_ms: int | None = None
     """When it was asked for blocks that have not come yet."""
 
@@ -25,9 +25,10 @@ class Peer:
         """Whether its link is up and it was heard of lately."""
         return self.is_up and now_ms - self.heard_ms <= overdue_ms
 
-    def may_serve(self, now_ms: int, interval_ms: int) -> bool:
-        """Whether the quota allows another large answer now; counts it if so (rule 35)."""
-        if self.served_ms is not None and now_ms - self.served_ms < interval_ms:
+    def may_serve(self, tag: int, now_ms: int, interval_ms: int) -> bool:
+        """Whether the quota allows another such answer now; counts it if so (rule 35)."""
+        served_ms = self.served_ms.get(tag)
+        if served_ms is not None and now_ms - served_ms < interval_ms:
             return False
-        self.served_ms = now_ms
+        self.served_ms[tag] = now_ms
         return True

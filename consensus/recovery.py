@@ -137,7 +137,9 @@ def ask_heads_again(s: State) -> None:
 
 
 def on_get_head(s: State, sender: MemberIndex, m: GetHead) -> None:
-    """Show the own head, and the asker's newest signatures that are held here."""
+    """Show the own head, and the asker's newest signatures held here, within the quota."""
+    if not s.peers[sender].may_serve(m.TAG, s.now_ms, s.config.serve_interval_ms):
+        return
     votes = [
         signed_core(vote)
         for vote in (
@@ -215,7 +217,7 @@ def on_get_blocks(s: State, sender: MemberIndex, m: GetBlocks) -> None:
     """Serve stored blocks, within the quota."""
     if m.from_height > s.head.height:
         return
-    if s.peers[sender].may_serve(s.now_ms, s.config.serve_interval_ms):
+    if s.peers[sender].may_serve(m.TAG, s.now_ms, s.config.serve_interval_ms):
         s.emit(ServeBlocks(sender, m.from_height, MAX_BLOCKS_PER_REPLY))
 
 
@@ -351,7 +353,9 @@ def fetch_body(s: State) -> None:
 def on_get_body(s: State, sender: MemberIndex, m: GetBody) -> None:
     """Serve a body that is held for the present slot or the head, within the quota."""
     body = s.find_body(m.digest)
-    if body is not None and s.peers[sender].may_serve(s.now_ms, s.config.serve_interval_ms):
+    if body is None:
+        return
+    if s.peers[sender].may_serve(m.TAG, s.now_ms, s.config.serve_interval_ms):
         s.emit(Send(sender, BodyReply(m.digest, body)))
 
 

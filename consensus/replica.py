@@ -79,6 +79,7 @@ class Replica:
         keyring: Keyring,
         recovered: tuple[Record, ...] = (),
         digest_of: Callable[[bytes], bytes],
+        base_digest: Digest | None = None,
     ) -> None:
         """Take up at a durable head with the records that the vote log holds.
 
@@ -90,12 +91,20 @@ class Replica:
             keyring: own key, or none for a follower.
             recovered: `vote_log.replay(...)`'s records, all of them.
             digest_of: the digest that a body has, cheap and total: nothing is executed.
+            base_digest: digest of the block below `membership.first_height`; genesis and the
+                head need not be told.
 
         Raises:
+            ValueError: the head is block 0 with another digest than `genesis_hash`, or lies
+                below the epoch.
             CorruptLog: the records contradict each other or belong to another member.
         """
         if head.height == 0 and head.digest != genesis_hash:
             raise ValueError("the digest of block 0 must be genesis_hash")
+        if membership.first_height == 1:
+            base_digest = genesis_hash
+        elif head.height == membership.first_height - 1:
+            base_digest = head.digest
         self._s = State(
             config=config,
             genesis_hash=genesis_hash,
@@ -103,6 +112,7 @@ class Replica:
             head=head,
             keyring=keyring,
             digest_of=digest_of,
+            base_digest=base_digest,
         )
         recovery.restore(self._s, recovered)
 
@@ -211,7 +221,7 @@ class Replica:
 
     @property
     def commit_latency_ms(self) -> int:
-        """Smoothed time from a proposal to its decision."""
+        """Smoothed time from when a height is open to its decision."""
         return self._s.timers.commit_latency_ms
 
     @property
@@ -326,7 +336,7 @@ def _applied(s: State, event: Applied) -> None:
     if s.signer is not None:
         s.signer.forget_decided(block.height, term)
     if event.membership != s.membership:
-        s.enter_epoch(event.membership)
+        s.enter_epoch(event.membership, block.digest)
     elif term != s.term:
         s.enter_term()
     else:

@@ -77,6 +77,7 @@ class State:
         head: Head,
         keyring: Keyring,
         digest_of: Callable[[bytes], bytes],
+        base_digest: Digest | None,
     ) -> None:
         self.config = config
         self.genesis_hash = genesis_hash
@@ -104,10 +105,14 @@ class State:
         self.nonce: Digest | None = None
         self.nonces_used = 0
         self.links: dict[bytes, Peer] = {}
-        self.enter_epoch(membership)
+        self.enter_epoch(membership, base_digest)
 
-    def enter_epoch(self, membership: Membership) -> None:
-        """Take over the member set of the height above the head; all tables start anew."""
+    def enter_epoch(self, membership: Membership, base_digest: Digest | None) -> None:
+        """Take over the member set of the height above the head; all tables start anew.
+
+        `base_digest` is that of the block below the epoch's first.
+        """
+        self.base_digest = base_digest
         former = self.links
         self.membership = membership
         self.n = membership.n
@@ -169,7 +174,7 @@ class State:
         self.body_asked: tuple[Digest, MemberIndex, int] | None = None
         """Digest, member and time of the last GetBody."""
         self.opened_ms: int | None = None
-        """When the proposal of the present view came."""
+        """Since when something ought to be decided at this height, in the entered view."""
         self.accused.clear()
 
     def set_view(self, view: View) -> None:

@@ -26,15 +26,18 @@ def _verify(s: State, payload: bytes, sender: MemberIndex, signature: bytes) -> 
 
 
 def is_head_proven(s: State, head: Head) -> bool:
-    """Whether `head` carries a seal by this epoch's members, or is genesis.
+    """Whether `head` carries a seal by this epoch's members, or is the block below the epoch.
 
-    A seal is exactly q COMMITs of one view, over the digest, by distinct members.
+    A seal is exactly q COMMITs of one view, over the digest, by distinct members. The block
+    below the epoch, genesis or sealed by the former members, is known by its digest.
     """
-    if head.seal is None:
-        return head.digest == s.genesis_hash
+    if head.height == s.membership.first_height - 1:
+        return head.digest == s.base_digest
     if head in s.verified:
         return True
-    if head.height < s.membership.first_height or len(head.seal.signatures) != s.q:
+    if head.height < s.membership.first_height or head.seal is None:
+        return False
+    if len(head.seal.signatures) != s.q:
         return False
     slot = Slot(
         epoch=s.epoch,

@@ -262,4 +262,4 @@ def _enter(s: State, new_view: NewView, choice: Choice) -> None:
     s.verdicts = {d: v for d, v in s.verdicts.items() if v is not Verdict.REFUSED}
     s.timers.stop()
     s.progressed_ms = s.now_ms
-    s.opened_ms = None
+    s.opened_ms = None  # The latency of this view: what the former one wasted says nothing.

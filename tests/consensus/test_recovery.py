@@ -37,6 +37,7 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.replica import Replica
+from consensus.verification import is_head_proven
 from consensus.vote_log import ProposalRecord
 from consensus.waiting import Awaited
 from tests.consensus.net import (
@@ -292,7 +293,9 @@ def test_a_member_shows_the_askers_own_newest_signatures():
     net, replica = backup()
     receive(net, replica, 2, net.signatory.commit(2, slot(), DIGEST))
     receive(net, replica, 2, view_change(net, 2))
+    net.now += CONFIG.serve_interval_ms
     (send,) = receive(net, replica, 2, GetHead(GENESIS))
+    assert receive(net, replica, 2, GetHead(GENESIS)) == ()
     assert [vote.kind for vote in send.message.yours] == [Kind.COMMIT, Kind.VIEW_CHANGE]
     assert all(vote.sender == 2 for vote in send.message.yours)
 
@@ -484,6 +487,9 @@ def test_a_new_member_set_starts_a_new_epoch_and_voids_what_is_in_flight():
     assert (replica.epoch, replica.term, replica.view, replica.asked) == (1, 1, 0, 0)
     assert replica.me == members.index_of(net.membership.members[1])
     at = slot(height=2, term=1, epoch=1)
+    head = Head(height=1, digest=DIGEST, seal=sealed(net, 1, BODY).seal)
+    assert is_head_proven(replica._s, head)
+    assert not is_head_proven(replica._s, replace(head, digest=GENESIS))
     vote = Signatory(members).commit(4, at, DIGEST)
     if replica.me != 4:
         assert receive(net, replica, 4, vote) == ()
