@@ -89,8 +89,9 @@ class Processes:
         """Ask processes to end, all at the same time; kill what has not after STOP_SECONDS."""
         wanted = [label for label in labels if self.pid(label) is not None]
         for label in wanted:
-            self.signal(label, signal.SIGTERM)
-            self.signal(label, signal.SIGCONT)  # A paused process would not see the request.
+            with contextlib.suppress(NotRunning):  # It may end between the two signals.
+                self.signal(label, signal.SIGTERM)
+                self.signal(label, signal.SIGCONT)  # A paused process would not see the request.
         self.kill(self._wait(wanted, STOP_SECONDS))
 
     def log_tail(self, label: str) -> str:

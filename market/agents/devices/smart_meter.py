@@ -6,7 +6,7 @@ without an enrolment are not attested: their energy is caught up by the next att
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, field
 from typing import final
 
 from crypto.keys import AccountKey
@@ -36,7 +36,7 @@ class MeterConfig:
     """Index of the series at the market's genesis time; negative if the series begins later."""
     first_quarter: int
     """The first that the meter measures: earlier readings were before its installation."""
-    installed: Registers = Registers()
+    installed: Registers = field(default_factory=Registers)
     """Where the registers stand then; what the battery holds at that time counts as charged."""
 
 
@@ -87,11 +87,6 @@ class SmartMeterAgent:
             # A meter that skipped a quarter-hour would sign a register it did not measure.
             return (Report("meter-gap", (("quarter", self._next_quarter),)),)
         self._next_quarter += 1
-        if self._last is None:
-            # What the battery holds at the installation counts as charged: state of charge is
-            # charged less discharged less lost, from the first record on.
-            held = reading.soc_wh - reading.charged_wh + reading.discharged_wh + reading.loss_wh
-            self._registers = Registers(charged_wh=held)
         before = self._registers
         self._registers = Registers(
             import_wh=before.import_wh + reading.import_wh,
