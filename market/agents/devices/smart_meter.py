@@ -6,7 +6,7 @@ without an enrolment are not attested: their energy is caught up by the next att
 """
 
 from collections import deque
-from dataclasses import dataclass, field, field
+from dataclasses import dataclass, field
 from typing import final
 
 from crypto.keys import AccountKey
