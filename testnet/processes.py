@@ -45,6 +45,8 @@ class Processes:
     def __init__(self, layout: TestnetLayout) -> None:
         self._layout = layout
         self._entries = _read(layout.processes)
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        """Those that this process started itself, and must reap when they end."""
 
     def labels(self) -> tuple[str, ...]:
         """Return every label ever started, in the order of starting."""
@@ -52,6 +54,9 @@ class Processes:
 
     def pid(self, label: str) -> int | None:
         """Return the id of the live process `label`, or None."""
+        child = self._children.get(label)
+        if child is not None and child.poll() is not None:
+            del self._children[label]
         entry = self._entries.get(label)
         return entry.pid if entry is not None and _is_alive(entry) else None
 
@@ -67,6 +72,7 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
+        self._children[label] = process
         self._entries[label] = ProcessEntry(process.pid, _start_ticks(process.pid) or 0)
         self._write()
 
