@@ -73,13 +73,21 @@ def _from_json(kind: str, components: Sequence[Parameter], value: Json, field: s
             raise BadValue(f"{field}: must be true or false")
         return value
     if kind == "string":
-        if not isinstance(value, str) or len(value) > _TEXT_MAX:
-            raise BadValue(f"{field}: must be text of at most {_TEXT_MAX} characters")
-        return value
+        return _text(value, field)
     if kind.startswith(("uint", "int")):
         return _integer(kind, value, field)
     length = 20 if kind == "address" else int(kind[5:]) if kind != "bytes" else None
     return read_data(value, field, length=length)
+
+
+def _text(value: Json, field: str) -> str:
+    if not isinstance(value, str) or len(value) > _TEXT_MAX:
+        raise BadValue(f"{field}: must be text of at most {_TEXT_MAX} characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadValue(f"{field}: must be encodable as UTF-8") from None
+    return value
 
 
 def _integer(kind: str, value: Json, field: str) -> int:

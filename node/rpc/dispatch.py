@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
@@ -58,7 +59,7 @@ class Dispatcher:
     async def answer(self, body: bytes | str, caller: Caller) -> str | None:
         """Return the response to a body; None if it holds notifications only."""
         try:
-            request: Json = json.loads(body)
+            request: Json = json.loads(body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             fault = RpcFault(Code.PARSE_ERROR, f"parse error: {error}"[:200])
             return _render(_failure(None, fault))
@@ -83,11 +84,7 @@ class Dispatcher:
             fault = RpcFault(Code.INVALID_REQUEST, "a call must be an object")
             return _failure(None, fault)
         name, id_ = request.get("method"), request.get("id")
-        if (
-            request.get("jsonrpc") != "2.0"
-            or not isinstance(name, str)
-            or not isinstance(id_, str | int | float | None)
-        ):
+        if request.get("jsonrpc") != "2.0" or not isinstance(name, str) or not _is_id(id_):
             message = 'jsonrpc must be "2.0", method text, id text or a number'
             return _failure(None, RpcFault(Code.INVALID_REQUEST, message))
         try:
@@ -112,6 +109,17 @@ class Dispatcher:
             raise _fault(name, error) from error
         self._on_call(name, True)  # noqa: FBT003
         return result
+
+
+def _is_id(value: Json) -> bool:
+    """Whether a call's id can be given back as it came: 1e999 would come out as no JSON."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int | None) and not isinstance(value, bool)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _args(params: Json, method: Method) -> Args:

@@ -152,6 +152,13 @@ def test_integers_may_be_text():
             arguments_from_json((kind,), [wrong])
 
 
+def test_text_must_be_utf_8():
+    (kind,) = parse_parameters("string x")
+    assert arguments_from_json((kind,), ["\N{EURO SIGN}"]) == ["\N{EURO SIGN}"]
+    with pytest.raises(BadValue, match=r"^args\.x: must be encodable"):
+        arguments_from_json((kind,), ["\ud800"])
+
+
 def test_results_are_one_value_or_many():
     assert results_to_json((), []) is None
     assert results_to_json(parse_parameters("uint256"), [7]) == 7
