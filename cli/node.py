@@ -2,13 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.errors import CommandError
+from cli.errors import CommandError, Unusable
 from cli.output import print_fields, print_json, print_table
 from cli.target import Target, connected, readable_errors, run_async, with_target
+
+if TYPE_CHECKING:
+    from node.config import NodeConfig
+    from vm.genesis import Genesis
+
+ANY_HOST = "0.0.0.0"  # noqa: S104  Peers come from outside; only members pass TLS.
 
 
 @click.group()
@@ -49,6 +55,99 @@ def run(home: Path) -> None:
             raise CommandError(str(error)) from None
         except OSError as error:
             raise CommandError(f"cannot listen: {error}") from None
+
+
+@command.command()
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Home of the node, where `hearth keys new` put the keys.",
+    envvar="HEARTH_HOME",
+)
+@click.option(
+    "--genesis",
+    "genesis_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The file that all nodes share.",
+)
+@click.option("--name", required=True, help="This household's name in the genesis file.")
+@click.option("--p2p", metavar="HOST:PORT", help="Where other members' nodes reach this one.")
+@click.option(
+    "--rpc", metavar="HOST:PORT", default="127.0.0.1:8545", show_default=True, help="For programs."
+)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="NAME=HOST:PORT",
+    help="Where a member is reached, if elsewhere than the genesis file says.",
+)
+def init(
+    *,
+    home: Path,
+    genesis_file: Path,
+    name: str,
+    p2p: str | None,
+    rpc: str,
+    peers: tuple[str, ...],
+) -> None:
+    r"""Prepare a home: copy genesis.json, write node.toml and the RPC's token.
+
+    The node listens on all addresses at the port that the genesis file names, unless --p2p says
+    otherwise. Nothing that exists is overwritten.
+
+    \b
+    Example:
+      hearth node init --home ~/.hearth/home --genesis genesis.json --name lindenweg-4
+    """
+    from node.config import render
+    from node.home import Home, load_config, load_genesis, load_token
+    from testnet.strict_json import write_file
+
+    with readable_errors():
+        genesis = load_genesis(genesis_file)
+        config = _config(genesis, name, p2p, rpc, peers)
+        paths = Home(home)
+        for path in (paths.genesis, paths.config):
+            if path.exists():
+                raise Unusable(f"{path} exists; nothing is overwritten", "remove it, or edit it")
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_file(paths.genesis, genesis_file.read_bytes())
+        write_file(paths.config, render(config).encode())
+        load_config(paths, genesis)
+        load_token(paths)
+    print_fields(
+        f"{home} is ready",
+        {
+            "genesis": "0x" + genesis.hash.hex(),
+            "chain id": genesis.chain_id,
+            "peers reach it at": config.p2p_listen,
+            "RPC": f"http://{config.rpc_listen}",
+            "keys": paths.keys if paths.keys.exists() else "missing: hearth keys new",
+        },
+    )
+    click.echo(f"Start it: hearth node run --home {home}")
+
+
+def _config(
+    genesis: "Genesis", name: str, p2p: str | None, rpc: str, peers: tuple[str, ...]
+) -> "NodeConfig":
+    from node.config import Address, NodeConfig, parse_address
+
+    by_name = {member.name: member for member in genesis.members}
+    elsewhere = dict(text.partition("=")[::2] for text in peers)
+    for known in (name, *elsewhere):
+        if known not in by_name:
+            raise Unusable(f"{known!r} is not in the genesis file; there are {', '.join(by_name)}")
+    port = parse_address(by_name[name].endpoint, "endpoint").port
+    return NodeConfig(
+        name=name,
+        p2p_listen=parse_address(p2p, "--p2p") if p2p is not None else Address(ANY_HOST, port),
+        rpc_listen=parse_address(rpc, "--rpc"),
+        peers={peer: parse_address(text, f"--peer {peer}") for peer, text in elsewhere.items()},
+    )
 
 
 @command.command()
