@@ -65,6 +65,8 @@ def _meter_day(day: Day, name: str) -> MeterDay:
     verify_chain(records, day.genesis.members[index].meter.account)
     quarters = QUARTERS_PER_WINDOW * day.options.windows
     at_end = [Registers(), *_registers(records[:quarters])]
+    if len(at_end) != day.options.windows + 1:  # A meter that was silent measured nothing.
+        at_end = [Registers()] * (day.options.windows + 1)
     last = at_end[-1]
     return MeterDay(
         import_wh=tuple(b.import_wh - a.import_wh for a, b in pairwise(at_end)),

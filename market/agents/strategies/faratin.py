@@ -43,18 +43,26 @@ class TimeDependent:
             raise ValueError("k must be in 0..1 and beta positive")
 
     @classmethod
-    def draw(cls, side: Side, *, feed_in: int, retail: int, deadline: int, seed: bytes) -> Self:
-        """Draw a household's character from its seed: the same seed, the same prices."""
-        rng = random.Random(tagged_hash(b"hearth/agents/strategy", seed, side.value.encode()))
-        margin = round(rng.uniform(MARGIN_MIN, MARGIN_MAX) * (retail - feed_in))
+    def draw(
+        cls, side: Side, *, feed_in: int, retail: int, deadline: int, seed: bytes, window: int
+    ) -> Self:
+        """Draw a household's prices from its seed: the same seed, the same prices.
+
+        The reservation price is the household's own; how fast it concedes differs from window to
+        window, so that nobody can learn it from past windows.
+        """
+        own = random.Random(tagged_hash(b"hearth/agents/strategy", seed, side.value.encode()))
+        number = window.to_bytes(8, "big")
+        mood = random.Random(tagged_hash(b"hearth/agents/strategy/window", seed, number))
+        margin = round(own.uniform(MARGIN_MIN, MARGIN_MAX) * (retail - feed_in))
         is_buyer = side is Side.BUYER
         return cls(
             side=side,
             best=feed_in if is_buyer else retail,
             reservation=retail - margin if is_buyer else feed_in + margin,
             deadline=deadline,
-            k=rng.uniform(0, K_MAX),
-            beta=math.exp(rng.uniform(math.log(BETA_MIN), math.log(BETA_MAX))),
+            k=mood.uniform(0, K_MAX),
+            beta=math.exp(mood.uniform(math.log(BETA_MIN), math.log(BETA_MAX))),
         )
 
     def price(self, round_: int) -> int:

@@ -92,6 +92,7 @@ class TradingDesk:
             retail=terms.retail,
             deadline=CONCESSION_ROUNDS,
             seed=self._secret,
+            window=window,
         )
         agent: TradingAgent
         if side is Side.SELLER:

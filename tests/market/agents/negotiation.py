@@ -35,6 +35,7 @@ def strategy(side: Side, name: str, seed: int) -> TimeDependent:
         retail=RETAIL,
         deadline=CONCESSION_ROUNDS,
         seed=f"{name}/{seed}".encode(),
+        window=WINDOW,
     )
 
 
