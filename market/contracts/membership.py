@@ -194,7 +194,7 @@ class Membership(NativeContract):
             The proposal's id, counted from 1.
 
         Reverts:
-            NOT_MEMBER: the caller's household is no member.
+            NOT_MEMBER: the caller is not a member's own account.
             ALREADY_MEMBER, ALREADY_PROPOSED: the candidate.
             BAD_ARGUMENT: a length.
             BAD_SIGNATURE: one of the three.
@@ -235,7 +235,7 @@ class Membership(NativeContract):
             The proposal's id.
 
         Reverts:
-            NOT_MEMBER: the caller's household, or `member`.
+            NOT_MEMBER: the caller, as in `propose`, or `member`.
             ALREADY_PROPOSED, TOO_MANY: as `propose`.
 
         Emits: Proposed.
@@ -260,16 +260,15 @@ class Membership(NativeContract):
 
         Emits: Voted; ProposalDecided if this vote decides.
         """
-        if member_of(ctx, ctx.caller) is None:
-            raise Revert(RevertCode.NOT_MEMBER, "only a member's own account votes")
+        member = _require_member(ctx)
         proposal = _load(ctx, id_)
         if _status_at(proposal, ctx.window) != ProposalStatus.OPEN:
             raise Revert(RevertCode.PROPOSAL_DECIDED, f"proposal {id_} is not open")
-        key = _VOTE + u64(id_) + ctx.caller
+        key = _VOTE + u64(id_) + member
         if ctx.get(key):
             raise Revert(RevertCode.ALREADY_VOTED, f"on proposal {id_}")
         ctx.put(key, b"\2" if yes else b"\1")
-        ctx.emit(Voted(id_, ctx.caller, yes))
+        ctx.emit(Voted(id_, member, yes))
         if yes:
             proposal = replace(proposal, yes=proposal.yes + 1)
         else:
@@ -337,9 +336,9 @@ class Membership(NativeContract):
 
 
 def _require_member(ctx: CallContext) -> bytes:
-    if member_of(ctx, ctx.sponsor) is None:
-        raise Revert(RevertCode.NOT_MEMBER, f"0x{ctx.sponsor.hex()} is no member")
-    return ctx.sponsor
+    if member_of(ctx, ctx.caller) is None:
+        raise Revert(RevertCode.NOT_MEMBER, "only a member's own account does this")
+    return ctx.caller
 
 
 def _check_candidate(

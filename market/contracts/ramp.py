@@ -1,7 +1,8 @@
 """Ramp: euros in and out, by a quorum of equal votes of the members.
 
-A member votes through any of its accounts; its household counts once. Money is minted when
-enough members saw the same deposit at the bank, and burnt before anybody pays it out.
+Money is minted when enough members saw the same deposit at the bank, and burnt before anybody
+pays it out. Only own accounts act here: a stolen agent's key must neither make money nor take it
+out of the household.
 """
 
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ class Ramp(NativeContract):
         each version gathers its own votes, and the first that has enough closes the reference.
 
         Reverts:
-            NOT_MEMBER: the caller's household is no member.
+            NOT_MEMBER: the caller is not a member's own account.
             BAD_RECIPIENT: `to` is zero or a native contract.
             BAD_ARGUMENT: amount zero or above SUPPLY_MAX.
             REFERENCE_USED: minted already.
@@ -129,7 +130,7 @@ class Ramp(NativeContract):
 
     @external(gas=METHOD)
     def request_withdrawal(self, ctx: CallContext, amount: U256, payout_hash: Bytes32) -> U64:
-        """Burn `amount` of the caller's household or service; the members owe the payout.
+        """Burn `amount` of the caller, a household or service; the members owe the payout.
 
         Args:
             payout_hash: binds the bank details, which the household tells the members off chain.
@@ -140,10 +141,13 @@ class Ramp(NativeContract):
         Reverts:
             BAD_ARGUMENT: amount zero or above SUPPLY_MAX.
             INSUFFICIENT_FUNDS.
+            NOT_HOUSEHOLD: the caller is an agent.
             TOO_MANY: PENDING_MAX wait for their payout.
 
         Emits: WithdrawalRequested, Transfer.
         """
+        if ctx.caller != ctx.sponsor:
+            raise Revert(RevertCode.NOT_HOUSEHOLD, "only the household's own account withdraws")
         if not 0 < amount <= SUPPLY_MAX:
             detail = f"amount must lie in 1..{SUPPLY_MAX}, got {amount}"
             raise Revert(RevertCode.BAD_ARGUMENT, detail)
@@ -211,9 +215,9 @@ class Ramp(NativeContract):
 
 
 def _require_member(ctx: CallContext) -> bytes:
-    if member_of(ctx.at(MEMBERSHIP), ctx.sponsor) is None:
-        raise Revert(RevertCode.NOT_MEMBER, f"0x{ctx.sponsor.hex()} is no member")
-    return ctx.sponsor
+    if member_of(ctx.at(MEMBERSHIP), ctx.caller) is None:
+        raise Revert(RevertCode.NOT_MEMBER, f"0x{ctx.caller.hex()} is no member")
+    return ctx.caller
 
 
 def _count_vote(ctx: CallContext, subject: bytes, member: bytes) -> int:

@@ -117,7 +117,8 @@ def test_a_candidate_that_is_not_as_it_signed_is_refused(code, changes):
 def test_one_vote_for_each_member_and_none_for_agents_and_services():
     chain = Chain()
     agent = chain.agent(home(0), "agent")
-    (proposal_id,) = chain.send(agent, "Membership", "proposeEviction", home(3).address)
+    refused("NOT_MEMBER", chain, agent, "Membership", "proposeEviction", home(3).address)
+    (proposal_id,) = chain.send(home(0), "Membership", "proposeEviction", home(3).address)
     refused("NOT_MEMBER", chain, agent, "Membership", "vote", proposal_id, True)
     refused("NOT_MEMBER", chain, OPERATOR, "Membership", "vote", proposal_id, True)
     refused("NOT_MEMBER", chain, OPERATOR, "Membership", "proposeEviction", home(3).address)
@@ -250,11 +251,14 @@ def test_of_two_versions_of_a_deposit_the_first_with_enough_votes_wins():
     assert chain.money(home(3)) == 5_000
 
 
-def test_an_agents_vote_is_its_households():
+def test_agents_neither_make_money_nor_take_it_out():
     chain = Chain()
+    chain.pay_in(home(0), 500)
     agent = chain.agent(home(0), "agent")
-    attest(chain, 0)
-    refused("ALREADY_VOTED", chain, agent, "Ramp", "attestDeposit", REFERENCE, home(3).address, 500)
+    refused("NOT_MEMBER", chain, agent, "Ramp", "attestDeposit", REFERENCE, agent.address, 500)
+    refused("NOT_HOUSEHOLD", chain, agent, "Ramp", "requestWithdrawal", 500, b"\1" * 32)
+    chain.send(home(0), "Ramp", "requestWithdrawal", 500, b"\1" * 32)
+    refused("NOT_MEMBER", chain, agent, "Ramp", "confirmPayout", 1, REFERENCE)
 
 
 def test_deposits_are_checked():
@@ -282,10 +286,9 @@ def test_the_supply_is_bounded():
 def test_a_withdrawal_burns_first_and_is_paid_by_votes():
     chain = Chain()
     chain.pay_in(home(0), 5 * EUR)
-    agent = chain.agent(home(0), "agent")
-    refused("INSUFFICIENT_FUNDS", chain, agent, "Ramp", "requestWithdrawal", 6 * EUR, b"\1" * 32)
-    refused("BAD_ARGUMENT", chain, agent, "Ramp", "requestWithdrawal", 0, b"\1" * 32)
-    assert chain.send(agent, "Ramp", "requestWithdrawal", 2 * EUR, b"\1" * 32) == [1]
+    refused("INSUFFICIENT_FUNDS", chain, home(0), "Ramp", "requestWithdrawal", 6 * EUR, b"\1" * 32)
+    refused("BAD_ARGUMENT", chain, home(0), "Ramp", "requestWithdrawal", 0, b"\1" * 32)
+    assert chain.send(home(0), "Ramp", "requestWithdrawal", 2 * EUR, b"\1" * 32) == [1]
     assert chain.send(home(0), "Ramp", "requestWithdrawal", EUR, b"\2" * 32) == [2]
     assert chain.one("MoneyToken", "totalSupply") == 2 * EUR
     assert [row[0] for row in chain.one("Ramp", "pending")] == [1, 2]
