@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import structlog
 
@@ -22,7 +22,7 @@ from crypto.keystore import HouseholdKeys
 from node.chain import VERSION, Chain
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver
-from node.errors import ConfigError
+from node.errors import ConfigError, StorageError
 from node.gossip import Gossip
 from node.home import Home, endpoints, load_config, load_genesis, load_keys, load_token
 from node.log import log_block, set_up
@@ -248,6 +248,15 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
+
+    def on_stray_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What no task has caught: our own bugs and a failing disk stop the node."""
+        error = context.get("exception")
+        _log.error("stray error", message=context["message"], error=repr(error), exc_info=error)
+        if isinstance(error, StorageError | AssertionError):
+            end(error)
+
+    loop.set_exception_handler(on_stray_error)
     node = open_node(path, natives, end, password)
     set_up(Home(path).log, node.config.log_level)
     try:

@@ -15,7 +15,7 @@ from typing import Final, assert_never, final
 import structlog
 
 from consensus.config import MAX_BLOCKS_BYTES, ConsensusConfig
-from consensus.errors import MalformedMessage
+from consensus.errors import CorruptLog, MalformedMessage
 from consensus.events import (
     Applied,
     Apply,
@@ -47,7 +47,7 @@ from consensus.replica import Replica
 from consensus.wire import decode_message, encode_message
 from crypto.errors import DecodeError
 from node.chain import Chain
-from node.errors import NodeError
+from node.errors import CorruptStore, NodeError
 from node.executor import digest_of
 from node.links import Links
 from node.metrics import Metrics
@@ -97,21 +97,27 @@ class ConsensusDriver:
             metrics: where it counts.
             on_fatal: called once, with the error after which this node must stop.
             config: timers.
+
+        Raises:
+            CorruptStore: the vote log is another member's, or contradicts itself.
         """
         self._chain = chain
         self._vote_log = vote_log
         self._links = links
         self._on_fatal = on_fatal
         self._metrics = metrics
-        self.replica = Replica(
-            config=config or ConsensusConfig(),
-            genesis_hash=chain.store.digest(0),
-            membership=chain.membership(),
-            head=chain.sealed_head(),
-            keyring=keyring,
-            recovered=vote_log.records,
-            digest_of=digest_of,
-        )
+        try:
+            self.replica = Replica(
+                config=config or ConsensusConfig(),
+                genesis_hash=chain.store.digest(0),
+                membership=chain.membership(),
+                head=chain.sealed_head(),
+                keyring=keyring,
+                recovered=vote_log.records,
+                digest_of=digest_of,
+            )
+        except CorruptLog as error:
+            raise CorruptStore(f"votes.log does not belong to this node: {error}") from error
         self._events: deque[Event] = deque()
         self._effects: deque[Effect] = deque()
         self._outbox: list[tuple[int | None, Channel, bytes]] = []
@@ -208,6 +214,10 @@ class ConsensusDriver:
                     return
                 self._effects.popleft()
                 self._perform(effect)
+                if isinstance(effect, Apply):
+                    # Catching up applies many blocks in a row: peers and readers go in between.
+                    self._schedule()
+                    return
             elif self._is_work_stale:
                 self._refresh_pending()
             elif self._events:

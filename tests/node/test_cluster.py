@@ -155,7 +155,7 @@ def test_without_a_quorum_the_node_says_who_is_missing(tmp_path):
         cluster.start(2)
         digest = cluster.nodes[1].chain.submit(make_tx(cluster.genesis, 1, 0))
         await cluster.sealed(digest)
-        assert _why(cluster.nodes[0]) == []
+        await cluster.until(lambda: _why(cluster.nodes[0]) == [])
         cluster.kill()
 
     run(main())
