@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self, final
+from typing import Any, Self, final
 
 from crypto.keystore import HouseholdKeys
 from market.agents.events import decode_result, encode_call
@@ -104,9 +104,7 @@ class Cluster:
             gas_limit=CALL_GAS,
         )
 
-    async def view(
-        self, name: str, contract: str, function: str, *args: object
-    ) -> tuple[object, ...]:
+    async def view(self, name: str, contract: str, function: str, *args: object) -> tuple[Any, ...]:
         """Call a view at the head of a household's node."""
         to, data = encode_call(contract, function, args)
         call = {"to": f"0x{to.hex()}", "data": f"0x{data.hex()}"}

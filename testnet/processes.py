@@ -88,7 +88,8 @@ class Processes:
         """End processes at once, as a power cut does (SIGKILL), and wait until they are gone."""
         wanted = [label for label in labels if self.pid(label) is not None]
         for label in wanted:
-            self.signal(label, signal.SIGKILL)
+            with contextlib.suppress(NotRunning):  # It may end by itself meanwhile.
+                self.signal(label, signal.SIGKILL)
         self._wait(wanted, STOP_SECONDS)
 
     def stop(self, labels: Iterable[str]) -> None:

@@ -15,10 +15,11 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # The processes that only want a profile's shape do without it.
+    import numpy as np
+    from numpy.typing import NDArray
 
 GRID = "1-LV-rural2--2-no_sw"
 SHIPPED = Path(__file__).parents[1] / "data" / "simbench-lv-rural2.npz"
@@ -65,7 +66,7 @@ class Extract:
     """Series and elements of one low-voltage grid over one year."""
 
     time: tuple[str, ...]
-    series: dict[str, NDArray[np.float64]]
+    series: "dict[str, NDArray[np.float64]]"
     loads: tuple[LoadElement, ...]
     generators: tuple[PvElement, ...]
     storages: tuple[StorageElement, ...]
@@ -87,6 +88,8 @@ class Extract:
 
 def load_extract(path: Path = SHIPPED) -> Extract:
     """Read an extract from an .npz file."""
+    import numpy as np  # noqa: PLC0415  See above.
+
     with np.load(path, allow_pickle=False) as data:
         tables = json.loads(str(data["tables"]))
         names = [name.removeprefix("series/") for name in data.files if name.startswith("series/")]
@@ -127,6 +130,7 @@ def _element_tables(net: Any) -> dict[str, list[dict[str, Any]]]:
 
 def make_extract(out: Path) -> None:
     """Write the extract of `GRID` from the installed `simbench` package to `out`."""
+    import numpy as np  # noqa: PLC0415  See above.
     import simbench  # noqa: PLC0415  The full package is needed only here.
 
     net = simbench.get_simbench_net(GRID)
