@@ -258,6 +258,9 @@ def _enter(s: State, new_view: NewView, choice: Choice) -> None:
     s.new_view = new_view
     s.choice = choice
     s.view_changes = [m if m is not None and m.slot.view > view else None for m in s.view_changes]
+    if s.carried is not None:
+        body = s.find_body(s.carried.digest)
+        s.fetched = s.fetched if body is None else (s.carried.digest, body)
     s.pre_prepares = {v: m for v, m in s.pre_prepares.items() if v == view}
     s.verdicts = {d: v for d, v in s.verdicts.items() if v is not Verdict.REFUSED}
     s.timers.stop()

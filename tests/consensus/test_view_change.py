@@ -19,6 +19,7 @@ from consensus.events import (
 )
 from consensus.membership import MemberIndex, View
 from consensus.messages import (
+    BodyReply,
     Commit,
     GetBody,
     NewView,
@@ -227,9 +228,16 @@ def test_the_new_primary_fetches_the_body_that_it_lacks():
 
 
 def _body_reply():
-    from consensus.messages import BodyReply
-
     return BodyReply(DIGEST, BODY)
+
+
+def test_the_new_primary_that_voted_for_the_carried_block_proposes_it_at_once():
+    net, replica = backup(index=1)
+    accept(net, replica)
+    receive(net, replica, 0, view_change(net, 0, prepared=certificate(net)))
+    effects = receive(net, replica, 2, view_change(net, 2))
+    assert kinds(effects)[-2:] == [Persist, PrePrepare]
+    assert effects[-1].message.digest == DIGEST
 
 
 def test_certificates_that_contradict_each_other_are_evidence_and_no_new_view():

@@ -1,13 +1,31 @@
 """Decoders are strict: what they accept re-encodes to the same bytes (rule 27)."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.certificates import Head, Slot
-from consensus.config import MAX_BODY_BYTES, MAX_MEMBERS, MAX_MESSAGE_BYTES
+from consensus.certificates import Head, Kind, PreparedCertificate, Seal, SignedVote, Slot
+from consensus.config import (
+    MAX_BLOCKS_BYTES,
+    MAX_BODY_BYTES,
+    MAX_MEMBERS,
+    MAX_MESSAGE_BYTES,
+    MAX_NEW_VIEW_BYTES,
+)
 from consensus.errors import MalformedMessage
-from consensus.messages import Blocks, BodyReply, GetBlocks, GetHead, NewView, Status
+from consensus.messages import (
+    Blocks,
+    BodyReply,
+    GetBlocks,
+    GetHead,
+    NewView,
+    SealedBlock,
+    Status,
+    ViewChange,
+)
+from consensus.quorum import Quorum
 from consensus.wire import decode_message, encode_message
 from crypto.codec import decode, encode
 from crypto.errors import DecodeError
@@ -91,6 +109,27 @@ def test_a_refusal_names_the_field(change, text):
     change(value)
     with pytest.raises(DecodeError, match=text):
         decode_message(encode(value))
+
+
+def test_the_largest_messages_fit_their_bounds():
+    """A NEW-VIEW of q view changes with two full certificates, and one block of maximal size."""
+    q = Quorum(MAX_MEMBERS).certificate
+    top, sig = 2**62, b"s" * 64
+    signatures = tuple((i, sig) for i in range(MAX_MEMBERS - q, MAX_MEMBERS))
+    at = Slot(epoch=top, term=top, view=top, height=top)
+    head = Head(height=top, digest=GENESIS, seal=Seal(view=top, signatures=signatures))
+    vote = SignedVote(kind=Kind(1), slot=at, digest=GENESIS, sender=0, signature=sig)
+    prepared = PreparedCertificate(pre_prepare=vote, prepares=signatures[1:])
+    changes = tuple(
+        ViewChange(slot=at, head=head, prepared=prepared, sender=i, signature=sig)
+        for i, _ in signatures
+    )
+    new_view = NewView(slot=replace(at, height=0), view_changes=changes, sender=0, signature=sig)
+    assert len(encode_message(new_view)) <= MAX_NEW_VIEW_BYTES
+    body = b"x" * MAX_BODY_BYTES
+    block = SealedBlock(height=top, digest=GENESIS, body=body, seal=head.seal)
+    assert len(encode_message(Blocks((block,)))) <= MAX_BLOCKS_BYTES
+    assert decode_message(encode_message(new_view)) == new_view
 
 
 def test_a_body_above_the_limit_is_refused():
