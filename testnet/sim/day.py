@@ -5,7 +5,9 @@ with seeded delays, and virtual time. What a demo does in minutes with processes
 seconds, and the same seed gives the same state root on every machine.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import final
 
 from crypto.hashing import tagged_hash
@@ -59,6 +61,8 @@ class DayOptions:
     relay_loss: float = 0.0
     check_every: int = 1
     """Blocks between two checks of the contracts' invariants; they are also checked at the end."""
+    restarts: tuple[tuple[str, int], ...] = ()
+    """(household, ms after genesis): its agents start anew with nothing but chain and readings."""
     silent: frozenset[str] = frozenset()
     """Names of actors that do not exist: what they owe, nobody does."""
 
@@ -95,6 +99,9 @@ def run_day(options: DayOptions) -> Day:
     _fund(day)
     _populate(day)
     _read_meters(day)
+    for name, after_ms in options.restarts:
+        at_ms = GENESIS_TIME_MS + after_ms
+        day.world.interventions.append((at_ms, partial(_restart, day, name)))
     terms = day.world.terms
     day.world.run(until_ms=terms.start(day.windows.stop + WINDOWS_AFTER), tick_ms=options.tick_ms)
     day.violations += _violations(day)
@@ -241,16 +248,31 @@ def _model(spec: BatterySpec | None) -> BatteryModel | None:
     )
 
 
-def _read_meters(day: Day) -> None:
-    """Schedule every quarter-hour of every house: history at once, the day in its time."""
+def _readings(day: Day, profile: HouseholdProfile) -> Iterator[tuple[int, ReadingTaken]]:
+    """Yield (time, reading) of every quarter-hour: history at once, the day in its time."""
     terms, history = day.world.terms, day.community.history_quarters
     begin = terms.start(FIRST_WINDOW)
+    house = House(profile, restart_quarter=history)
+    for quarter in range(history + QUARTERS_PER_WINDOW * (day.options.windows + 2)):
+        passed = max(0, quarter + 1 - history)
+        at_ms = begin + passed * terms.window_ms // QUARTERS_PER_WINDOW
+        yield at_ms if passed else 0, ReadingTaken(house.step())
+
+
+def _read_meters(day: Day) -> None:
     for profile in day.community.households:
-        house = House(profile, restart_quarter=history)
-        for quarter in range(history + QUARTERS_PER_WINDOW * (day.options.windows + 2)):
-            passed = quarter + 1 - history
-            at_ms = begin + passed * terms.window_ms // QUARTERS_PER_WINDOW
-            reading = ReadingTaken(house.step())
-            when = day.world.now_ms if passed <= 0 else at_ms
+        for at_ms, reading in _readings(day, profile):
             for name in (profile.name, f"meter {profile.name}"):
-                day.world.deliver(when, name, reading)
+                day.world.deliver(max(at_ms, day.world.now_ms), name, reading)
+
+
+def _restart(day: Day, name: str) -> None:
+    """Start a household's agents anew, as after a crash: they remember nothing themselves."""
+    index = [profile.name for profile in day.community.households].index(name)
+    keys = community_keys(day.options.seed, day.options.households).households[index]
+    profile = day.community.households[index]
+    series_start = day.community.history_quarters - QUARTERS_PER_WINDOW * FIRST_WINDOW
+    core = Household(_config(keys, profile, series_start, day.options.windows), day.world.terms)
+    day.households[name] = core
+    past = [each for at_ms, each in _readings(day, profile) if at_ms <= day.world.now_ms]
+    day.world.restart(name, core, past)

@@ -7,7 +7,7 @@ sealed messages with a seeded delay. Everything happens in one fixed order.
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, final
 
@@ -91,6 +91,8 @@ class LocalWorld:
         self._listeners: dict[bytes, str] = {}
         self._held: defaultdict[bytes, list[bytes]] = defaultdict(list)
         """Relayed messages to keys that nobody listens to yet."""
+        self.interventions: list[tuple[int, Callable[[], None]]] = []
+        """(time, what happens then): faults that a test plans."""
         self.after_block: Callable[[], None] = lambda: None
         self.reports: list[tuple[int, str, Report]] = []
         """(time, process, report) in order."""
@@ -129,12 +131,23 @@ class LocalWorld:
         for name in self._processes:
             self.deliver(self.now_ms, name, block)
 
+    def restart(self, name: str, core: Actor, past: Sequence[Observation]) -> None:
+        """Replace a process by one with a fresh core that is shown the blocks and `past` first."""
+        self._due = [due for due in self._due if due.name != name or due.at_ms > self.now_ms]
+        heapq.heapify(self._due)
+        self._processes[name].core = core
+        for seen in (*self._chain.blocks, *past):
+            self._step(name, seen)
+
     def run(self, *, until_ms: int, tick_ms: int) -> None:
         """Let time pass: what is due, a tick for everybody, a block if there is something."""
         for block in self._chain.blocks:
             for name in self._processes:
                 self.deliver(self.now_ms, name, block)
         while self.now_ms < until_ms:
+            for intervention in [act for at_ms, act in self.interventions if at_ms <= self.now_ms]:
+                intervention()
+            self.interventions = [each for each in self.interventions if each[0] > self.now_ms]
             self._deliver_due()
             for name in self._processes:
                 self._step(name, Tick())

@@ -115,7 +115,24 @@ def test_a_slow_and_lossy_relay_still_sells_out() -> None:
     assert traded >= 0.95 * tradeable
 
 
-SILENT = ["operator", "external_market", "h39", "meter h39", "meter h86", "h86"]
+@pytest.mark.parametrize("after_ms", [9_300, 12_000, 16_600])
+def test_agents_that_start_anew_finish_what_they_owe(after_ms) -> None:
+    """In every phase of the hour 8, which trades: nothing is forgotten, nothing done twice."""
+    at_ms = 8 * 9_000 + after_ms
+    restarts = (("h39", at_ms), ("h86", at_ms))
+    day = run_day(DayOptions(windows=11, restarts=restarts, check_every=4))
+    report = report_of(day, wall_s=1.0)
+    assert day.violations == []
+    assert report["windows"] == 11
+    assert report["conditions"]["bills_equal_change_of_money"]["ok"]
+    assert report["conserved"]
+    # What they had agreed and not recorded in the hour that was cut is lost; no later one is.
+    assert [
+        each["window"] for each in report["per_window"] if each["unsold_while_demanded_wh"]
+    ] in ([], [at_ms // 9_000 + 1])
+
+
+SILENT = ["operator", "external_market", "meter h39", "h86"]
 
 
 @pytest.mark.parametrize("name", SILENT)
