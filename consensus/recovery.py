@@ -185,6 +185,8 @@ def _recall(s: State, sender: MemberIndex, vote: SignedVote) -> None:
     is_for_block = vote.kind in (Kind.PRE_PREPARE, Kind.PREPARE, Kind.COMMIT)
     if is_for_block and vote.slot.height < s.height:
         return
+    if vote.slot.term == s.term and vote.slot.view < s.asked:
+        return  # The log goes further: compacted away, and no vote there will ever be asked for.
     if not is_signed(s, vote):
         s.suspect(sender, Reason.BAD_SIGNATURE, "HEAD-REPLY: not our signature")
     elif s.forgotten_term is None or vote.slot.term > s.forgotten_term:

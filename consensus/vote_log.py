@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, assert_never, final
 
-from consensus.certificates import PreparedCertificate
+from consensus.certificates import PreparedCertificate, Slot
 from consensus.config import MAX_BODY_BYTES, MAX_NEW_VIEW_BYTES
 from consensus.errors import CorruptLog, MalformedMessage
 from consensus.messages import (
@@ -124,24 +124,48 @@ def compact(records: Iterable[Record], *, epoch: int, term: int, height: int) ->
     """The records that still bind a replica whose head is at `height`, durably.
 
     Votes at or below the head are void, because the head is decided; view changes and new
-    views bind until their term is over. `epoch` and `term` are those of `height` + 1.
+    views bind until their term is over. Views only grow, so of each kind (and height) the
+    record of the highest view suffices, and the proposal that the certificate is for. `epoch`
+    and `term` are those of `height` + 1.
     """
-    kept: list[Record] = []
-    for record in records:
-        match record:
-            case ProposalRecord(pre_prepare):
-                slot, is_current = pre_prepare.slot, pre_prepare.slot.height > height
-            case CommitRecord(certificate):
-                slot, is_current = certificate.slot, certificate.slot.height > height
-            case ViewChangeRecord(view_change):
-                slot, is_current = view_change.slot, view_change.slot.term == term
-            case NewViewRecord(new_view):
-                slot, is_current = new_view.slot, new_view.slot.term == term
-            case _:
-                assert_never(record)
-        if is_current and slot.epoch == epoch:
-            kept.append(record)
-    return tuple(kept)
+    bound = [record for record in records if _is_bound(record, epoch, term, height)]
+    newest: dict[tuple[int, int], Record] = {}
+    for record in bound:
+        slot = _slot(record)
+        is_vote = isinstance(record, ProposalRecord | CommitRecord)
+        key = (record.TAG, slot.height if is_vote else 0)
+        known = newest.get(key)
+        if known is None or _slot(known).view <= slot.view:
+            newest[key] = record
+    kept = list(newest.values())
+    certified = [record.certificate.slot for record in kept if isinstance(record, CommitRecord)]
+    return tuple(
+        record
+        for record in bound
+        if any(record is one for one in kept)
+        or (isinstance(record, ProposalRecord) and record.pre_prepare.slot in certified)
+    )
+
+
+def _is_bound(record: Record, epoch: int, term: int, height: int) -> bool:
+    slot = _slot(record)
+    if isinstance(record, ProposalRecord | CommitRecord):
+        return slot.epoch == epoch and slot.height > height
+    return slot.epoch == epoch and slot.term == term
+
+
+def _slot(record: Record) -> Slot:
+    match record:
+        case ProposalRecord(pre_prepare):
+            return pre_prepare.slot
+        case CommitRecord(certificate):
+            return certificate.slot
+        case ViewChangeRecord(view_change):
+            return view_change.slot
+        case NewViewRecord(new_view):
+            return new_view.slot
+        case _:
+            assert_never(record)
 
 
 def _header_check(offset: int, length: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Coming back: the log, the learner, blocks and bodies of others."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -38,7 +39,7 @@ from consensus.messages import (
 )
 from consensus.replica import Replica
 from consensus.verification import is_head_proven
-from consensus.vote_log import ProposalRecord
+from consensus.vote_log import ProposalRecord, compact
 from consensus.waiting import Awaited
 from tests.consensus.net import (
     CONFIG,
@@ -165,6 +166,25 @@ def test_a_certificate_survives_a_restart_and_is_shown_in_the_view_change():
     assert change.prepared is not None
     assert change.prepared.digest == DIGEST
     assert node.blocks[1].digest == DIGEST
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_compacted_log_restores_the_same_promises(seed):
+    """Messages are lost at random, so that views fail and logs grow; then all restart."""
+    dice = random.Random(seed)
+    net = Net().start()
+    net.submit(b"A")
+    net.run(3000, lambda sender, to, m: dice.random() < 0.5 or not isinstance(m, Commit | Prepare))
+    for index, node in enumerate(net.nodes):
+        head = node.replica.head
+        whole = make_replica(net, index=index, recovered=node.records, head=head)
+        short = compact(node.records, epoch=0, term=0, height=head.height)
+        again = make_replica(net, index=index, recovered=short, head=head)
+        assert compact(short, epoch=0, term=0, height=head.height) == short
+        for name in ("view", "asked", "certificate", "certificate_body", "pre_prepares"):
+            assert getattr(whole._s, name) == getattr(again._s, name), name
+        for name in ("prepares", "commits", "view_changes", "choice", "must_reach"):
+            assert getattr(whole._s, name) == getattr(again._s, name), name
 
 
 def test_a_log_of_another_member_is_refused():

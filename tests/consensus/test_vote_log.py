@@ -149,8 +149,15 @@ def test_every_record_survives_its_bytes(proposal, certificate, change, new_view
 
 
 def test_compaction_keeps_what_still_binds():
-    low, high = records_of(height=3), records_of(height=4)
+    low, high = records_of(height=3), records_of(height=4)[1:]
     kept = compact(low + high, epoch=0, term=0, height=3)
-    assert kept == (*low[3:], *high)
+    assert kept == high
     assert compact(low + high, epoch=0, term=1, height=4) == ()
     assert compact(high, epoch=1, term=0, height=3) == ()
+
+
+def test_compaction_keeps_the_highest_view_and_the_certified_proposal():
+    first, second, third = (records_of(body=b"%d" % v, view=v) for v in range(3))
+    log = (first[0], first[2], second[0], second[2], third[0], *first[3:], *third[3:])
+    kept = compact(log, epoch=0, term=0, height=0)
+    assert kept == (second[0], second[2], third[0], *third[3:])
