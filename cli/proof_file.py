@@ -1,0 +1,228 @@
+"""A proof of one value of the state that anybody can verify offline, with the genesis file alone.
+
+The file holds a state key, its value, the Merkle proof, the header whose state root the proof
+leads to, and the header's seal. Verifying asks no node. It starts from the member set that the
+genesis file founds, so it covers the blocks that this set seals.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+from cli.output import eur
+from consensus.certificates import SIGNATURE_BYTES, Kind, Seal, SigningDomain, Slot
+from consensus.errors import MalformedMessage
+from consensus.membership import Epoch, Height, MemberIndex, Membership, View
+from crypto.errors import DecodeError, InvalidProof, InvalidSignature
+from crypto.keys import verify_ed25519
+from crypto.merkle import PROOF_BYTES_MAX, Proof, verify_proof
+from market.abi import ENERGY_TOKEN, MONEY_TOKEN
+from market.contracts.erc20 import balance_key
+from node.natives import NATIVES
+from testnet import strict_json
+from testnet.errors import BadFile
+from vm.block import HEADER_BYTES, Header, decode_header
+from vm.context import storage_key
+from vm.genesis import Genesis
+from vm.machine import Machine
+
+VERSION = 1
+TOKENS = {"money": MONEY_TOKEN, "energy": ENERGY_TOKEN}
+"""Whose balances are shown in words."""
+KEY_BYTES_MAX = 128
+VALUE_BYTES_MAX = 64 << 10
+_KEYS = ("version", "genesis", "key", "value", "proof", "header", "seal")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateProof:
+    """What one file claims."""
+
+    genesis_hash: bytes
+    """32 bytes: of the chain that is meant."""
+    key: bytes
+    """State key."""
+    value: bytes | None
+    """None: the key is absent."""
+    proof: Proof
+    header: Header
+    seal: Seal | None
+    """None for block 0, which everybody computes from the genesis file."""
+
+    def to_json(self) -> bytes:
+        """Return the file: bytes as 0x-hex."""
+        seal = self.seal
+        return strict_json.render(
+            {
+                "version": VERSION,
+                "genesis": "0x" + self.genesis_hash.hex(),
+                "key": "0x" + self.key.hex(),
+                "value": None if self.value is None else "0x" + self.value.hex(),
+                "proof": "0x" + self.proof.to_bytes().hex(),
+                "header": "0x" + self.header.to_bytes().hex(),
+                "seal": None
+                if seal is None
+                else {
+                    "view": seal.view,
+                    "signatures": [
+                        {"member": member, "signature": "0x" + signature.hex()}
+                        for member, signature in seal.signatures
+                    ],
+                },
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes, field: str = "proof") -> Self:
+        """Parse a file.
+
+        Raises:
+            BadFile: not the one text of a proof; names the field.
+        """
+        value = strict_json.parse(data, field)
+        strict_json.check_keys(value, _KEYS, field)
+        if value["version"] != VERSION:
+            raise BadFile(f"{field}: version", f"must be {VERSION}")
+        try:
+            parsed = cls(
+                genesis_hash=_hex(value["genesis"], f"{field}: genesis", 32, 32),
+                key=_hex(value["key"], f"{field}: key", 0, KEY_BYTES_MAX),
+                value=None
+                if value["value"] is None
+                else _hex(value["value"], f"{field}: value", 1, VALUE_BYTES_MAX),
+                proof=Proof.from_bytes(_hex(value["proof"], f"{field}: proof", 1, PROOF_BYTES_MAX)),
+                header=decode_header(
+                    _hex(value["header"], f"{field}: header", HEADER_BYTES, HEADER_BYTES)
+                ),
+                seal=None if value["seal"] is None else _seal(value["seal"], f"{field}: seal"),
+            )
+        except (DecodeError, MalformedMessage) as error:
+            raise BadFile(field, str(error)) from None
+        if parsed.to_json() != data:
+            raise BadFile(field, "is not in the form in which it was written")
+        return parsed
+
+    @classmethod
+    def from_rpc(cls, genesis: Genesis, answer: dict[str, Any]) -> Self:
+        """Build from what `hearth_getProof` answers; raises BadFile for what is malformed."""
+        return cls.from_json(
+            strict_json.render(
+                {
+                    "version": VERSION,
+                    "genesis": "0x" + genesis.hash.hex(),
+                    **{name: answer.get(name) for name in ("key", "value", "proof")},
+                    "header": answer["header"]["bytes"],
+                    "seal": answer["seal"],
+                }
+            ),
+            "hearth_getProof",
+        )
+
+
+def verify(genesis: Genesis, claim: StateProof) -> None:
+    """Accept `claim` as a fact of the chain that `genesis` founds, or raise.
+
+    The Merkle proof must lead to the header's state root, and the header's hash must carry
+    exactly q COMMITs of one view by distinct members of the founding set.
+
+    Raises:
+        InvalidProof: it does not show what it claims, and why.
+    """
+    if claim.genesis_hash != genesis.hash:
+        raise InvalidProof(f"is of the chain with genesis 0x{claim.genesis_hash.hex()}")
+    verify_proof(claim.header.state_root, claim.key, claim.value, claim.proof)
+    first = Machine(genesis, NATIVES).genesis_execution().header
+    if claim.header.number == 0:
+        if claim.header != first or claim.seal is not None:
+            raise InvalidProof("its header is not block 0 of this chain")
+        return
+    if claim.header.next_members_hash != first.next_members_hash:
+        raise InvalidProof("the member set has changed since genesis")
+    if claim.seal is None:
+        raise InvalidProof(f"block {claim.header.number} has no seal")
+    verify_seal(genesis, first, claim.header, claim.seal)
+
+
+def verify_seal(genesis: Genesis, first: Header, header: Header, seal: Seal) -> None:
+    """Accept `seal` as q COMMITs of one view for `header`, or raise.
+
+    Args:
+        genesis: founds the member set.
+        first: header of block 0, whose hash every signature is bound to.
+        header: of the sealed block, not block 0.
+        seal: signatures by members' indexes: ascending by node key.
+
+    Raises:
+        InvalidProof: too few or too many signatures, a stranger, or a wrong signature.
+    """
+    members = Membership(Epoch(0), tuple(sorted(m.node_key for m in genesis.members)))
+    needed = members.quorum.certificate
+    if len(seal.signatures) != needed:
+        raise InvalidProof(f"its seal must have {needed} signatures, got {len(seal.signatures)}")
+    slot = Slot(
+        epoch=Epoch(0),
+        term=members.term(header.number),
+        view=seal.view,
+        height=Height(header.number),
+    )
+    domain = SigningDomain(first.hash, members.hash())
+    payload = domain.payload(Kind.COMMIT, slot, header.hash)
+    for member, signature in seal.signatures:
+        if member >= members.n:
+            raise InvalidProof(f"its seal names member {member}; there are {members.n}")
+        try:
+            verify_ed25519(members.members[member], payload, signature)
+        except InvalidSignature:
+            raise InvalidProof(f"its seal's signature by member {member} is wrong") from None
+
+
+def describe(genesis: Genesis, claim: StateProof) -> dict[str, object]:
+    """Return what a verified proof says."""
+    said: dict[str, object] = {
+        "key": "0x" + claim.key.hex(),
+        "value": None if claim.value is None else "0x" + claim.value.hex(),
+    }
+    for asset, address in TOKENS.items():
+        prefix = storage_key(address, balance_key(b""))
+        if claim.key.startswith(prefix) and len(claim.key) == len(prefix) + 20:
+            account = claim.key.removeprefix(prefix)
+            names = {member.account: member.name for member in genesis.members}
+            units = int.from_bytes(claim.value or b"", "big")
+            said["account"] = names.get(account) or "0x" + account.hex()
+            said["balance"] = f"{eur(units)} EUR" if asset == "money" else f"{units} Wh"
+            said["units"] = units
+    signers = [] if claim.seal is None else [member for member, _ in claim.seal.signatures]
+    by_index = [m.name for m in sorted(genesis.members, key=lambda member: member.node_key)]
+    return {
+        **said,
+        "height": claim.header.number,
+        "block": "0x" + claim.header.hash.hex(),
+        "time_ms": claim.header.time_ms,
+        "sealed_by": [by_index[member] for member in signers],
+    }
+
+
+def _seal(value: object, field: str) -> Seal:
+    data = strict_json.typed(value, dict, field)
+    strict_json.check_keys(data, ("view", "signatures"), field)
+    signatures = []
+    for i, item in enumerate(strict_json.typed(data["signatures"], list, f"{field}.signatures")):
+        name = f"{field}.signatures[{i}]"
+        row = strict_json.typed(item, dict, name)
+        strict_json.check_keys(row, ("member", "signature"), name)
+        member = MemberIndex(strict_json.integer(row["member"], f"{name}.member"))
+        signature = _hex(row["signature"], f"{name}.signature", SIGNATURE_BYTES, SIGNATURE_BYTES)
+        signatures.append((member, signature))
+    view = View(strict_json.integer(data["view"], f"{field}.view"))
+    return Seal(view=view, signatures=tuple(signatures))
+
+
+def _hex(value: object, field: str, lo: int, hi: int) -> bytes:
+    text = strict_json.typed(value, str, field)
+    try:
+        data = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        data = b""
+    if text != "0x" + data.hex() or not lo <= len(data) <= hi:
+        raise BadFile(field, f'must be "0x" and lower-case hex of {lo} to {hi} bytes')
+    return data
