@@ -245,3 +245,77 @@ def chaos(*, seconds: float, seed: int, as_json: bool, name: str, root: Path) ->
             click.echo(f"{key:<24} {value}")
     if not report["ok"]:
         raise CommandError("something was lost, or the heads differ: see the report")
+
+
+@command.command()
+@click.option("--households", default=8, show_default=True, help="How many, 4 to 64.")
+@click.option("--windows", default=24, show_default=True, help="Delivered windows (hours).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out") / "demo",
+    show_default=True,
+    help="Folder of report.json and report.html.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, too.")
+@click.option("--name", default="demo", show_default=True, help="Testnet; made anew.")
+@click.option("--root", type=click.Path(path_type=Path), default=ROOT, show_default=True)
+@_who
+def demo(*, households: int, windows: int, out: Path, as_json: bool, **given: Any) -> None:
+    r"""Trade a day of real electricity, window by window, and report what came of it.
+
+    Exits 0 only if all nodes agree, money and energy are conserved, everything that could be
+    sold inside the community was, and each bill equals its household's change of money.
+
+    \b
+    Examples:
+      hearth testnet demo
+      hearth testnet demo --households 12 --day 2016-07-05 --seed 3
+    """
+    from testnet.demo import DemoOptions, run_demo
+    from testnet.launcher import UpOptions
+
+    with readable_errors():
+        testnet = _checked(UpOptions, households=households, **given)
+        report = run_demo(DemoOptions(testnet=testnet, windows=windows, out=out), progress)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    failed = [name for name, condition in report["conditions"].items() if not condition["ok"]]
+    if failed:
+        raise CommandError(f"the day did not go as it must: {', '.join(failed)}")
+
+
+def _print_report(report: Any) -> None:
+    print_table(
+        "The day by household",
+        (
+            "household",
+            "what",
+            "bought Wh",
+            "sold Wh",
+            "bill without EUR",
+            "bill with EUR",
+            "saving EUR",
+        ),
+        [
+            (
+                row["name"],
+                row["kind"],
+                f"{row['bought_wh']:,}",
+                f"{row['sold_wh']:,}",
+                f"{row['bill_without_eur']:.4f}",
+                f"{row['bill_with_eur']:.4f}",
+                f"{row['saving_eur']:.4f}",
+            )
+            for row in report["per_household"]
+        ],
+    )
+    for row in report["per_household"]:
+        if row["why"]:
+            click.echo(f"{row['name']} is worse off: {row['why']}")
+    for name, condition in report["conditions"].items():
+        figures = ", ".join(f"{key} {value}" for key, value in condition.items() if key != "ok")
+        mark = "ok    " if condition["ok"] else "FAILED"
+        click.echo(f"{mark}  {name.replace('_', ' ')}{': ' if figures else ''}{figures}")
