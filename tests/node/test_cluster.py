@@ -1,6 +1,7 @@
 """Nodes on one loop with links in memory: they commit, survive crashes, and catch up."""
 
 import asyncio
+import shutil
 
 import pytest
 
@@ -169,3 +170,34 @@ def _why(node) -> list[str]:
     replica = node.driver.replica
     names = [f"house-{i}" for i in range(4)]
     return explain(replica.waiting_for(), names=names, now_ms=0, halted=replica.halted)
+
+
+@pytest.mark.parametrize("lost", [("chain",), ("votes.log",), ("chain", "votes.log")])
+def test_a_node_whose_files_are_gone_fetches_the_chain_and_stays_safe(tmp_path, lost):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        for nonce in range(5):
+            for sender in range(4):
+                raw = make_tx(cluster.genesis, sender, nonce)
+                await cluster.sealed(cluster.nodes[sender].chain.submit(raw))
+        cluster.kill(1)
+        for name in lost:
+            path = tmp_path / "n1" / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for nonce in range(5, 30):
+            raw = make_tx(cluster.genesis, 0, nonce)
+            await cluster.sealed(cluster.nodes[0].chain.submit(raw))
+        cluster.start(1)
+        height = cluster.nodes[0].chain.height
+        await cluster.until(lambda: cluster.nodes[1].chain.height >= height)
+        # By now a new term has begun, so what it may have signed before binds it no more.
+        cluster.kill(2)
+        for nonce in range(30, 33):
+            raw = make_tx(cluster.genesis, 0, nonce)
+            await cluster.sealed(cluster.nodes[0].chain.submit(raw))
+        cluster.assert_heads_equal()
+        assert not cluster.nodes[1].driver.replica.is_learner
+        cluster.kill()
+
+    run(main())
