@@ -59,6 +59,8 @@ class DayOptions:
     tick_ms: int = 50
     relay_delay_ms: tuple[int, int] = (5, 80)
     relay_loss: float = 0.0
+    block_ms: int = 0
+    """Least time between two blocks: how slow the chain is."""
     check_every: int = 1
     """Blocks between two checks of the contracts' invariants; they are also checked at the end."""
     restarts: tuple[tuple[str, int], ...] = ()
@@ -127,6 +129,7 @@ def _found(options: DayOptions) -> Day:
         seed=options.seed,
         relay_delay_ms=options.relay_delay_ms,
         relay_loss=options.relay_loss,
+        block_ms=options.block_ms,
     )
     day = Day(options, community, genesis, chain, world)
     world.after_block = lambda: _check(day)

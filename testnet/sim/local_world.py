@@ -76,6 +76,7 @@ class LocalWorld:
         seed: int,
         relay_delay_ms: tuple[int, int],
         relay_loss: float = 0.0,
+        block_ms: int = 0,
     ) -> None:
         self._chain = chain
         self.terms = terms
@@ -83,6 +84,7 @@ class LocalWorld:
         self._rng = random.Random(f"relay/{seed}")
         self._relay_delay_ms = relay_delay_ms
         self._relay_loss = relay_loss
+        self._block_ms = block_ms
         self._processes: dict[str, _Process] = {}
         self._due: list[_Due] = []
         self._count = 0
@@ -151,7 +153,8 @@ class LocalWorld:
             self._deliver_due()
             for name in self._processes:
                 self._step(name, Tick())
-            self.mine()
+            if self.now_ms - self._chain.head.time_ms >= self._block_ms:
+                self.mine()
             self._deliver_due()
             self.now_ms += tick_ms
 

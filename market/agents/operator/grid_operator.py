@@ -58,10 +58,12 @@ class GridOperatorAgent:
         if self._cap_wh is not None:
             actions += self._publish_cap(current + 2, self._cap_wh, now_ms)
         for window in sorted(self._windows):
-            if window < current - WINDOWS_KEPT:
+            state = self._windows[window]
+            is_over = state.is_settled and len(state.paid) == len(state.enrolled)
+            if is_over or window < current - WINDOWS_KEPT:
                 del self._windows[window]
             elif now_ms >= self._terms.start(window + 1) + self._terms.margin_ms:
-                actions += self._settle(window, self._windows[window], now_ms)
+                actions += self._settle(window, state, now_ms)
         return tuple(actions)
 
     def _see(self, event: Event) -> None:

@@ -271,7 +271,7 @@ class BuyerAgent:
             nonce=int.from_bytes(nonce[:7], "big"),
         )
         signature = self._signer.sign65(acceptance_digest(terms))
-        valid_until_ms = min(now_ms + 2 * schedule.round_ms, schedule.grace_ms)
+        valid_until_ms = min(now_ms + schedule.binding_ms, schedule.grace_ms)
         waiting = _Outstanding(
             thread=thread,
             agreement=Agreement(terms, signature),

@@ -7,6 +7,8 @@ ROUNDS = 10
 """As good as 55 on measured communities, with a fifth of the messages."""
 CONCESSION_ROUNDS = 6
 """Reservation prices are reached here; the rest matches whatever is left at them."""
+BINDING_ROUNDS = 4
+"""How long proposals and acceptances bind: an answer may take longer than a round to arrive."""
 
 
 @final
@@ -31,6 +33,11 @@ class Schedule:
     def round_ms(self) -> int:
         """Length of one round."""
         return (self.end_ms - self.open_ms) // self.rounds
+
+    @property
+    def binding_ms(self) -> int:
+        """How long a proposal or an acceptance binds whoever made it."""
+        return BINDING_ROUNDS * self.round_ms
 
     def round_at(self, now_ms: int) -> int:
         """Round of `now_ms`; −1 before the first, `rounds` − 1 after the last."""

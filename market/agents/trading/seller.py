@@ -22,11 +22,11 @@ from market.agents.trading.agreement import (
     Counterparty,
     Pen,
 )
-from market.agents.trading.schedule import Schedule
+from market.agents.trading.schedule import BINDING_ROUNDS, Schedule
 
 COLLECT_PERCENT = 60
 """Part of a round during which acceptances wait for better ones."""
-PROPOSALS_KEPT = 4
+PROPOSALS_KEPT = BINDING_ROUNDS + 1
 """Proposals of a conversation that may still be accepted: this round's and the ones before."""
 ACCEPTANCES_PER_BUYER_MAX = 64
 
@@ -149,8 +149,7 @@ class SellerAgent:
         low, high = self._band
         is_taken = bid.price >= low and self._strategy.accepts(round_, bid.price)
         price = min(max(bid.price if is_taken else self._strategy.price(round_), low), high)
-        # Two rounds: an acceptance that was made in this one may arrive in the next.
-        valid_until_ms = now_ms + 2 * schedule.round_ms
+        valid_until_ms = now_ms + schedule.binding_ms
         answer = self._pen.write(
             Performative.PROPOSE,
             receiver=bid.sender,
