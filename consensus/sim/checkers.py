@@ -20,7 +20,7 @@ from consensus.messages import (
     Signed,
     ViewChange,
 )
-from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, decode_block, digest_of
+from consensus.sim.app import GENESIS_DIGEST, decode_block, digest_of
 from consensus.vote_log import (
     CommitRecord,
     NewViewRecord,
@@ -49,6 +49,12 @@ def _short(digest: bytes) -> str:
 
 def _slot_text(slot: Slot) -> str:
     return f"term {slot.term} view {slot.view} height {slot.height}"
+
+
+def certificate_size(n: int) -> int:
+    """ceil((n + f + 1) / 2), computed apart from the core's `Quorum`."""
+    f = (n - 1) // 3
+    return -(-(n + f + 1) // 2)
 
 
 @final
@@ -155,7 +161,7 @@ class Agreement:
 
     def on_apply(self, instance: int, applied: int, block: SealedBlock) -> None:
         """Check that a correct instance with `applied` blocks may apply `block`, or raise."""
-        if not 1 <= block.height <= applied + 1:
+        if block.height != applied + 1:
             raise InvariantViolation(
                 "agreement", f"instance {instance} applied {block.height} after {applied}"
             )
@@ -188,8 +194,7 @@ class Seals:
         self._keyring = keyring
         self._domain = domain
         self._membership = membership
-        f = (membership.n - 1) // 3
-        self._certificate = -(-(membership.n + f + 1) // 2)
+        self._certificate = certificate_size(membership.n)
         self._sign_once = sign_once
         self._byzantine = byzantine
         self._seen: set[tuple[int, Digest, Seal]] = set()
@@ -230,7 +235,7 @@ class Validity:
     def __init__(self) -> None:
         self._tip = GENESIS_DIGEST
         self._height = 0
-        self._time_ms = GENESIS_MS
+        self._time_ms = 0
         self.submitted: set[int] = set()
         self.executed: set[int] = set()
 

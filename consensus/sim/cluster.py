@@ -7,7 +7,7 @@ minimiser's replay) says what happens next, and gets back what leaves an instanc
 from collections import Counter
 from typing import Protocol, final
 
-from consensus.certificates import Head, SigningDomain
+from consensus.certificates import Head, Kind, Seal, SignedVote, SigningDomain, Slot
 from consensus.config import ConsensusConfig
 from consensus.events import (
     Applied,
@@ -29,7 +29,7 @@ from consensus.events import (
     Validate,
     Validated,
 )
-from consensus.membership import Epoch, Height, MemberIndex, Membership
+from consensus.membership import Epoch, Height, MemberIndex, Membership, View
 from consensus.messages import (
     Blocks,
     Commit,
@@ -42,14 +42,16 @@ from consensus.messages import (
 )
 from consensus.replica import Replica
 from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, App, Block, decode_block, digest_of
-from consensus.sim.checkers import Checkers, Durability, InvariantViolation
+from consensus.sim.checkers import Checkers, Durability, InvariantViolation, certificate_size
 from consensus.sim.disk import Disk
-from consensus.sim.faults import FaultPlan
+from consensus.sim.faults import PREFIX_MAX, Crash, FaultPlan
 from consensus.sim.keys import cluster_keys
 from consensus.vote_log import Record, compact, encode_frame, replay
+from crypto.hashing import Digest
 
 LOG_RECORDS_MAX = 64
 """The log is rewritten without what no longer binds when it holds more records."""
+PREFIX_NONCES_FIRST = 2_000_000
 CONFIG = ConsensusConfig()
 
 
@@ -72,9 +74,9 @@ class Instance:
 
     __slots__ = (
         "_cluster",
+        "_crash",
         "_sent",
         "_stop_in",
-        "_stop_kept",
         "app",
         "builds",
         "disk",
@@ -98,6 +100,7 @@ class Instance:
         self.skew_ms = plan.skew_ms[index]
         self.drift = 1000 + plan.drift_permille[index]
         self.disk: Disk[SealedBlock] = Disk(cluster.fired)
+        self.disk.blocks += cluster.prefix
         self.app = App(())
         self.replica: Replica | None = None
         self.outstanding: list[tuple[Event, SealedBlock | None]] = []
@@ -106,8 +109,8 @@ class Instance:
         """What the synced log holds."""
         self._sent: set[bytes] = set()
         """Signatures that have left since the start: each is checked once."""
-        self._stop_in: int | None = None
-        self._stop_kept = 0
+        self._crash: Crash | None = None
+        self._stop_in = 0
         self.builds = 0
         self.writes = 0
 
@@ -123,7 +126,7 @@ class Instance:
 
     def start(self, at_ms: int) -> None:
         """Start, unless it runs, from the disk: torn tail cut off, head from the block store."""
-        self._stop_in = None
+        self._crash = None
         if self.replica is not None:
             return
         found = replay(self.disk.log)
@@ -146,30 +149,35 @@ class Instance:
         self._sent.clear()
         self.step(Tick(), at_ms)
 
-    def arm_stop(self, effects: int, kept_permille: int) -> None:
-        """Lose power now (0), or before the given effect from now; nothing if it is down."""
+    def arm_stop(self, crash: Crash) -> None:
+        """Lose power now, or before a later effect; nothing if it is down already."""
         if self.replica is None:
             return
-        self._stop_in, self._stop_kept = effects, kept_permille
-        if effects == 0:
-            self._stop(kept_permille)
-
-    def disarm(self) -> None:
-        self._stop_in = None
+        if crash.effects == 0:
+            self._stop(crash.kept_permille)
+        else:
+            self._crash, self._stop_in = crash, crash.effects
 
     def step(self, event: Event, at_ms: int) -> None:
         """Feed the replica and perform its effects in order."""
         if self.replica is None:
             return
         for effect in self.replica.step(event, self.local_ms(at_ms)):
-            if self._stop_in is not None:
-                self._stop_in -= 1
-                if self._stop_in <= 0:
-                    if isinstance(effect, Persist):
-                        self.disk.append(encode_frame(effect.records, len(self.disk.log)))
-                    self._stop(self._stop_kept)
-                    return
+            if self._crash is not None and self._fails_at(effect, self._crash):
+                return
             self._perform(effect, at_ms)
+
+    def _fails_at(self, effect: Effect, crash: Crash) -> bool:
+        """Whether the power fails before `effect` is done."""
+        is_write = isinstance(effect, Persist)
+        if is_write or not crash.is_at_write:
+            self._stop_in -= 1
+        if self._stop_in > 0:
+            return False
+        if isinstance(effect, Persist):
+            self.disk.append(encode_frame(effect.records, len(self.disk.log)))
+        self._stop(crash.kept_permille)
+        return True
 
     def submit(self, nonce: int, at_ms: int) -> None:
         if self.replica is None:
@@ -217,7 +225,7 @@ class Instance:
     def _halt(self) -> None:
         self.replica = None
         self.outstanding.clear()
-        self._stop_in = None
+        self._crash = None
         self._cluster.driver.stopped(self.index)
 
     def _perform(self, effect: Effect, at_ms: int) -> None:
@@ -312,13 +320,46 @@ class Cluster:
         self.fired: Counter[str] = Counter()
         self.keys = cluster_keys(plan.n, is_real=is_real)
         self.membership = Membership(epoch=Epoch(0), members=self.keys.public)
+        self._domain = SigningDomain(GENESIS_DIGEST, self.membership.hash())
         self.checkers = Checkers(
             self.keys.keyring(0),
-            SigningDomain(GENESIS_DIGEST, self.membership.hash()),
+            self._domain,
             self.membership,
             frozenset(plan.twins),
         )
+        self.prefix = self._make_prefix()
         self.instances = [Instance(self, i) for i in range(len(plan.identities))]
+
+    def _make_prefix(self) -> tuple[SealedBlock, ...]:
+        """The chain that is there at the start, sealed by the first q members."""
+        blocks: list[SealedBlock] = []
+        parent = GENESIS_DIGEST
+        for height in range(1, self.plan.prefix + 1):
+            nonce = PREFIX_NONCES_FIRST + height
+            time_ms = GENESIS_MS - PREFIX_MAX + height
+            body = Block(height=height, parent=parent, time_ms=time_ms, nonces=(nonce,)).encode()
+            parent = digest_of(body)
+            blocks.append(self._seal(Height(height), parent, body))
+            self.checkers.validity.submitted.add(nonce)
+            self.checkers.on_apply(0, height - 1, blocks[-1])
+        return tuple(blocks)
+
+    def _seal(self, height: Height, digest: Digest, body: bytes) -> SealedBlock:
+        membership = self.membership
+        slot = Slot(
+            epoch=membership.epoch, term=membership.term(height), view=View(0), height=height
+        )
+        payload = self._domain.payload(Kind.COMMIT, slot, digest)
+        signatures: list[tuple[MemberIndex, bytes]] = []
+        for member in map(MemberIndex, range(certificate_size(membership.n))):
+            signature = self.keys.keyring(member).sign(payload)
+            signatures.append((member, signature))
+            vote = SignedVote(
+                kind=Kind.COMMIT, slot=slot, digest=digest, sender=member, signature=signature
+            )
+            self.checkers.sign_once.note(vote)
+        seal = Seal(view=View(0), signatures=tuple(signatures))
+        return SealedBlock(height=height, digest=digest, body=body, seal=seal)
 
 
 def _content(block: SealedBlock) -> Block:

@@ -36,6 +36,10 @@ DRIFT_PERMILLE_MAX = 10
 """Two clocks stay within `TOLERANCE_MS` for 50 s, so that no correct primary is refused."""
 
 
+PREFIX_MAX = 15
+"""One less than a term: the first hand-over can be anywhere in the run."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkQuality:
@@ -86,7 +90,7 @@ class Clog:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
-    """Instance stops before the `effects`-th effect it performs after `start_ms`.
+    """Instance stops before the `effects`-th effect (or write) it performs after `start_ms`.
 
     If that effect is a write, it has begun and is not synced: `kept_permille` of its bytes
     survive. The instance starts again at `end_ms` from what its disk holds.
@@ -96,6 +100,9 @@ class Crash:
     end_ms: int
     instance: int
     effects: int = 0
+    """0: at once, between two steps."""
+    is_at_write: bool = False
+    """Count writes to the vote log only, so that the power fails in one."""
     kept_permille: int = 0
 
 
@@ -127,6 +134,8 @@ class FaultPlan:
     """How much faster each instance's clocks run."""
     faults: tuple[Fault, ...]
     safety_ms: int
+    prefix: int
+    """Sealed blocks that the chain has at the start: a term may end soon."""
     submissions: tuple[tuple[int, int], ...]
     """(at_ms, nonce): when a client hands in which transaction."""
     down_in_liveness: tuple[int, ...]
@@ -200,6 +209,7 @@ def draw_plan(rng: random.Random, n: int, quorum: int, f: int, profile: Profile)
         drift_permille=_draw_each(rng, count, DRIFT_PERMILLE_MAX if skewed else 0),
         faults=tuple(faults),
         safety_ms=profile.safety_ms,
+        prefix=rng.randrange(PREFIX_MAX + 1),
         submissions=_draw_submissions(rng, profile),
         down_in_liveness=tuple(i for i in outside if rng.randrange(2)),
         core=core,
@@ -255,7 +265,8 @@ def _draw_crashes(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fa
                 start_ms=start,
                 end_ms=end + rng.randrange(100),
                 instance=instance,
-                effects=rng.choice((0, 0, 1, 2, 3, 5, 8)),
+                effects=rng.choice((0, 1, 1, 2, 3, 5)),
+                is_at_write=rng.randrange(2) == 0,
                 kept_permille=rng.choice((0, 0, rng.randrange(1000), 1000)),
             )
             for instance in (range(count) if everybody else (rng.randrange(count),))

@@ -62,8 +62,8 @@ class Replay:
                 instance.submit(nonce, at)
             case Link(at, _, member, is_up):
                 instance.step(PeerUp(member) if is_up else PeerDown(member), at)
-            case Stop(_, _, effects, kept_permille):
-                instance.arm_stop(effects, kept_permille)
+            case Stop(_, _, crash):
+                instance.arm_stop(crash)
             case Start(at):
                 instance.start(at)
             case _:

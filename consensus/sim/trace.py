@@ -17,6 +17,7 @@ from consensus.messages import (
     Status,
     ViewChange,
 )
+from consensus.sim.faults import Crash
 from consensus.wire import encode_message
 
 
@@ -74,12 +75,11 @@ class Link:
 @final
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Power goes before the `effects`-th effect from now; see `faults.Crash`."""
+    """Power fails as `crash` says: now, or before a later effect."""
 
     at_ms: int
     instance: int
-    effects: int
-    kept_permille: int
+    crash: Crash
 
 
 @final
@@ -139,8 +139,9 @@ def _describe(step: Step) -> str:
             return f"{where}client hands in nonce {nonce}"
         case Link(_, _, member, is_up):
             return f"{where}link with member {member} {'up' if is_up else 'down'}"
-        case Stop(_, _, effects, kept):
-            return f"{where}power fails after {effects} effects, {kept} permille of the write kept"
+        case Stop(_, _, crash):
+            what = "writes" if crash.is_at_write else "effects"
+            return f"{where}power fails {crash.effects} {what} on, {crash.kept_permille}‰ kept"
         case Start():
             return f"{where}starts"
 

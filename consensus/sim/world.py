@@ -14,7 +14,7 @@ from typing import final
 from consensus.events import Event, PeerDown, PeerUp, Receive, Tick
 from consensus.membership import MemberIndex
 from consensus.messages import Message
-from consensus.sim.checkers import InvariantViolation
+from consensus.sim.checkers import InvariantViolation, certificate_size
 from consensus.sim.cluster import Cluster, Instance
 from consensus.sim.faults import (
     DEFAULT,
@@ -93,8 +93,7 @@ class World:
         is_real: bool = False,
         is_recorded: bool = False,
     ) -> None:
-        f = (n - 1) // 3
-        drawn = draw_plan(rng, n, (n + f) // 2 + 1, f, profile)
+        drawn = draw_plan(rng, n, certificate_size(n), (n - 1) // 3, profile)
         self.plan = plan or drawn
         self._random = rng
         self.trace = Trace(is_kept=is_recorded)
@@ -241,7 +240,7 @@ class World:
             self._link(at, i, a)
         elif kind == _STOP:
             assert isinstance(a, Crash)
-            self._stop(at, i, a.effects, a.kept_permille)
+            self._stop(at, i, a)
         elif kind == _START:
             self._start(at, i)
         else:
@@ -275,11 +274,11 @@ class World:
             self.trace.steps.append(Link(at, i, peer, is_up))
         self._instances[i].step(PeerUp(peer) if is_up else PeerDown(peer), at)
 
-    def _stop(self, at: int, i: int, effects: int, kept_permille: int) -> None:
-        self.trace.add(f"{at} {i} stop {effects} {kept_permille}")
+    def _stop(self, at: int, i: int, crash: Crash) -> None:
+        self.trace.add(f"{at} {i} stop {crash}")
         if self.trace.is_kept:
-            self.trace.steps.append(Stop(at, i, effects, kept_permille))
-        self._instances[i].arm_stop(effects, kept_permille)
+            self.trace.steps.append(Stop(at, i, crash))
+        self._instances[i].arm_stop(crash)
 
     def _start(self, at: int, i: int) -> None:
         is_down = self._instances[i].replica is None
@@ -334,7 +333,7 @@ class World:
         self._paused_until = [0] * len(self._instances)
         for i in plan.down_in_liveness:
             self._network.cut_off(i)
-            self._stop(self._now, i, 0, 0)
+            self._stop(self._now, i, Crash(start_ms=0, end_ms=0, instance=i))
         for i in range(len(self._instances)):
             if i not in plan.down_in_liveness:
                 self._start(self._now, i)

@@ -1,0 +1,146 @@
+"""`hearth fuzz`: look for a schedule that breaks the consensus."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.errors import CommandError
+from cli.output import print_fields, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from consensus.sim.mutants import MutantResult
+
+    from consensus.sim.fuzz import FuzzReport, SeedResult
+
+PROGRESS_EVERY = 100
+"""Seeds between two lines of progress."""
+
+
+@click.command("fuzz")
+@click.option("--seeds", type=click.IntRange(1), default=2_000, help="Runs: seeds 0 to N-1.")
+@click.option("--seed", type=click.IntRange(0), help="Run one seed only, and explain a failure.")
+@click.option("--n", "n", type=click.IntRange(4, 40), help="Members; otherwise 4 to 7 by seed.")
+@click.option("--mutants", is_flag=True, help="Plant known bugs and see that each is caught.")
+@click.option("--real-signatures", "is_real", is_flag=True, help="Ed25519, not the fast stand-in.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; otherwise one for each core.")
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
+def command(
+    *,
+    seeds: int,
+    seed: int | None,
+    n: int | None,
+    mutants: bool,
+    is_real: bool,
+    workers: int | None,
+    is_json: bool,
+) -> None:
+    """Run the real consensus core under simulated faults, one seed a run.
+
+    Loss, duplication, reordering, delay, partitions, skewed clocks, crashes that lose unsynced
+    writes, pauses, and members that run twice with one key. Exits with 1 if a property was
+    violated or a planted bug was not caught. Everything about a run follows from its seed.
+    """
+    from consensus.sim.fuzz import NS
+
+    ns = NS if n is None else (n,)
+    processes = workers or os.cpu_count() or 1
+    if mutants:
+        _run_mutants(processes, is_json=is_json)
+    elif seed is not None:
+        _run_one(seed, ns, is_real=is_real, is_json=is_json)
+    else:
+        _run_many(seeds, ns, processes, is_real=is_real, is_json=is_json)
+
+
+def _run_many(
+    seeds: int, ns: tuple[int, ...], workers: int, *, is_real: bool, is_json: bool
+) -> None:
+    from consensus.sim.fuzz import run_seeds
+
+    done = 0
+
+    def on_result(result: "SeedResult") -> None:
+        nonlocal done
+        done += 1
+        if result.violation is not None:
+            progress(f"seed {result.seed} (n = {result.n}): {result.violation.message}")
+        if done % PROGRESS_EVERY == 0:
+            progress(f"{done} of {seeds} seeds")
+
+    report = run_seeds(range(seeds), ns, workers, is_real=is_real, on_result=on_result)
+    if is_json:
+        print_json(report.to_json())
+    else:
+        _print_report(report)
+    if report.violations:
+        first = report.violations[0]
+        raise CommandError(
+            f"{len(report.violations)} of {seeds} seeds violate a property",
+            hint=f"shortest run: hearth fuzz --seed {first.seed}",
+        )
+
+
+def _print_report(report: "FuzzReport") -> None:
+    print_fields(
+        "Simulated runs",
+        {
+            "seeds": report.seeds,
+            "violations": len(report.violations),
+            "blocks decided": report.blocks_decided,
+            "messages": report.messages,
+            "messages/s and process": report.messages_per_s,
+            "seconds": round(report.seconds, 1),
+            "slowest recovery": f"{report.liveness_ms_max} ms of virtual time",
+        },
+    )
+    print_table("Faults that fired", ("fault", "times"), list(report.faults_fired.items()))
+
+
+def _run_one(seed: int, ns: tuple[int, ...], *, is_real: bool, is_json: bool) -> None:
+    from consensus.sim.fuzz import explain, run_seed
+
+    result = run_seed(seed, ns, is_real=is_real)
+    lines: list[str] = []
+    if result.violation is not None:
+        progress("shortening the run that failed")
+        lines = explain(result.violation, ns, is_real=is_real)
+    if is_json:
+        print_json({**result.to_json(), "minimised": lines})
+    else:
+        print_fields(
+            f"Seed {seed}",
+            {
+                "n": result.n,
+                "trace_sha256": result.trace_sha256,
+                "blocks decided": result.blocks,
+                "messages": result.messages,
+                "recovery": f"{result.liveness_ms} ms of virtual time after healing",
+                "faults fired": {name: k for name, k in result.fired.items() if k},
+            },
+        )
+        for line in lines:
+            click.echo(line)
+    if result.violation is not None:
+        raise CommandError(f"seed {seed} violates {result.violation.message}")
+
+
+def _run_mutants(workers: int, *, is_json: bool) -> None:
+    from consensus.sim.mutants import run_mutants
+
+    def on_result(result: "MutantResult") -> None:
+        fate = f"caught in {result.seconds:.1f} s by {result.by}" if result.caught else "SURVIVED"
+        progress(f"{result.name} (rule {result.rule}): {fate}")
+
+    results = run_mutants(workers=workers, on_result=on_result)
+    if is_json:
+        print_json({"mutants": [result.to_json() for result in results]})
+    else:
+        rows = [
+            (r.name, r.rule, "yes" if r.caught else "NO", r.seed, f"{r.seconds:.1f}", r.by)
+            for r in results
+        ]
+        print_table("Planted bugs", ("name", "rule", "caught", "seed", "seconds", "by"), rows)
+    survivors = [result.name for result in results if not result.caught]
+    if survivors:
+        raise CommandError(f"not caught: {', '.join(survivors)}")

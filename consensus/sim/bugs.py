@@ -1,0 +1,276 @@
+"""The deliberate bugs: what each function of the core would be if it broke its rule.
+
+Written against the core's own names, one bug a function, as close to a mistake that somebody
+has made as can be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from consensus.certificates import (
+    Kind,
+    PreparedCertificate,
+    Seal,
+    SignedVote,
+    SigningDomain,
+    Slot,
+)
+from consensus.config import ConsensusConfig
+from consensus.errors import CorruptLog, DoubleSign
+from consensus.events import Applied, Apply, Persist, Validate
+from consensus.membership import MemberIndex, View
+from consensus.messages import Commit, Prepare, PrePrepare, SealedBlock, Status, ViewChange
+from consensus.quorum import Quorum
+from consensus.recovery import restore as restore_rightly
+from consensus.replica import _applied as applied_rightly
+from consensus.signer import Signer
+from consensus.state import Choice, State
+from consensus.tally import prepared_certificate
+from consensus.verification import is_head_proven
+from consensus.view_change import ask as ask_rightly
+from consensus.view_change import on_view_change as on_view_change_rightly
+from consensus.vote_log import ProposalRecord, Record, Replay
+from consensus.vote_log import replay as replay_rightly
+from consensus.wire import signed_core
+from crypto.hashing import Digest
+
+_PAYLOAD = SigningDomain.payload
+_SIGN = Signer.sign
+
+
+def ask_without_certificate(s: State, view: View) -> bool:
+    """Ask for a view and say nothing of what was prepared (rule 1)."""
+    prepared, s.certificate = s.certificate, None
+    try:
+        return ask_rightly(s, view)
+    finally:
+        s.certificate = prepared
+
+
+def prepared_by_q_others(
+    pre_prepare: PrePrepare, prepares: Sequence[Prepare | None], q: int
+) -> PreparedCertificate | None:
+    """Demand q PREPAREs beside the PRE-PREPARE (rule 2)."""
+    enough = prepared_certificate(pre_prepare, prepares, q + 1)
+    return None if enough is None else prepared_certificate(pre_prepare, prepares, q)
+
+
+def prepared_with_the_primary_twice(
+    pre_prepare: PrePrepare, prepares: Sequence[Prepare | None], q: int
+) -> PreparedCertificate | None:
+    """Be content with q - 2 PREPAREs beside the PRE-PREPARE (rule 2)."""
+    return prepared_certificate(pre_prepare, prepares, q - 1)
+
+
+def prepared_across_digests(
+    pre_prepare: PrePrepare, prepares: Sequence[Prepare | None], q: int
+) -> PreparedCertificate | None:
+    """Count PREPAREs for whatever digest."""
+    matching = [
+        (vote.sender, vote.signature)
+        for vote in prepares
+        if vote is not None and vote.slot == pre_prepare.slot and vote.sender != pre_prepare.sender
+    ]
+    if len(matching) < q - 1:
+        return None
+    return PreparedCertificate(
+        pre_prepare=signed_core(pre_prepare), prepares=tuple(matching[: q - 1])
+    )
+
+
+def two_f_plus_one(self: Quorum) -> int:
+    """The familiar quorum, for any n (rule 3)."""
+    return 2 * self.f + 1
+
+
+def one_too_few(self: Quorum) -> int:
+    """A certificate short of one vote (rule 3)."""
+    return (self.n + self.f) // 2
+
+
+def choose_lowest_view(view_changes: Sequence[ViewChange]) -> Choice:
+    """Let the certificate of the lowest view win (rule 4)."""
+    head = max((m.head for m in view_changes), key=lambda head: head.height)
+    found = [m.prepared for m in view_changes if m.prepared is not None]
+    above = [c for c in found if c.slot.height == head.height + 1]
+    return Choice(head, min(above, key=lambda c: c.slot.view, default=None))
+
+
+def choose_above_any_head(view_changes: Sequence[ViewChange]) -> Choice:
+    """Carry a certificate whatever head it stands on (rule 7)."""
+    head = max((m.head for m in view_changes), key=lambda head: head.height)
+    found = [m.prepared for m in view_changes if m.prepared is not None]
+    return Choice(head, max(found, key=lambda c: c.slot.view, default=None))
+
+
+def take_any_block(s: State) -> bool:
+    """Apply what a reply starts with, also if it was applied before (rule 8)."""
+    for member in sorted(s.buffered):
+        block = s.buffered.pop(member)[0]
+        if block.height <= s.height and is_head_proven(s, block.head):
+            s.applying = block
+            s.emit(Apply(block, executed=False))
+            return True
+    return False
+
+
+def take_unsealed_block(s: State) -> bool:
+    """Apply blocks of others without a look at their seals (rule 20)."""
+    for member in sorted(s.buffered):
+        block = s.buffered.pop(member)[0]
+        if block.height == s.height:
+            s.applying = block
+            s.emit(Apply(block, executed=False))
+            return True
+    return False
+
+
+def apply_later(s: State, block: SealedBlock) -> None:
+    """Leave the height open until the application has finished (rule 9, as besu 1734)."""
+    vars(s)["late"] = block
+    s.emit(Apply(block, executed=False))
+    s.enter_height()
+
+
+def applied_late(s: State, event: Applied) -> None:
+    """The other half: only now is the height decided."""
+    s.applying = vars(s)["late"]
+    applied_rightly(s, event)
+
+
+def is_active_whatever_was_asked(self: State) -> bool:
+    """Vote in the entered view even after asking for a later one (rule 10)."""
+    return self.may_vote
+
+
+def quorum_always(s: State) -> bool:
+    """Climb whether or not others take part (rule 11)."""
+    return s.n > 0
+
+
+def connected_always(s: State) -> None:
+    """Run timers whether or not a quorum is there (rule 11)."""
+    s.is_connectivity_stale = False
+    s.is_connected = True
+
+
+def timeout_without_cap(config: ConsensusConfig, latency_ms: int, failed_views: int) -> int:
+    """Double for ever (rule 11)."""
+    base = max(config.progress_base_ms, 4 * latency_ms + 4 * config.block_compute_ms)
+    return int(base << failed_views)
+
+
+def join_nobody(s: State) -> bool:
+    """Wait for the own timer, however many ask for a later view (rule 12)."""
+    return s.n == 0
+
+
+def keep_every_view_change(s: State, sender: MemberIndex, m: ViewChange) -> None:
+    """Keep all VIEW-CHANGEs of a member (rule 13)."""
+    on_view_change_rightly(s, sender, m)
+    kept: list[ViewChange] = vars(s).setdefault("every_view_change", [])
+    kept.append(m)
+
+
+def hear_status_only(s: State, sender: MemberIndex, m: Status) -> None:
+    """Never send again what was lost (rule 14)."""
+    s.claims(sender, m.slot.height)
+
+
+def vote_at_once(s: State) -> None:
+    """Start as a voter (rule 19)."""
+    s.is_learner = False
+
+
+def persist_nothing(self: State, *records: Record) -> None:
+    """Trust that the power stays on (rule 23)."""
+
+
+def persist_without_bodies(self: State, *records: Record) -> None:
+    """Sync votes but not the bodies they are for (rule 23)."""
+    stripped = tuple(
+        replace(record, pre_prepare=replace(record.pre_prepare, body=b""))
+        if isinstance(record, ProposalRecord)
+        else record
+        for record in records
+    )
+    self.effects.append(Persist(stripped))
+
+
+def restore_nothing(s: State, records: Sequence[Record]) -> None:
+    """Start as if nothing had been signed (rule 24)."""
+    restore_rightly(s, ())
+
+
+def sign_never_again(self: Signer, kind: Kind, slot: Slot, digest: Digest) -> bytes:
+    """Refuse to repeat an own vote (rule 24, as tendermint 3089)."""
+    vote = SignedVote(
+        kind=kind, slot=slot, digest=digest, sender=MemberIndex(0), signature=bytes(64)
+    )
+    if self.knows(vote):
+        raise DoubleSign("already signed")
+    return _SIGN(self, kind, slot, digest)
+
+
+def sign_anything(self: Signer, kind: Kind, slot: Slot, digest: Digest) -> bytes:
+    """Remember nothing (rule 24)."""
+    self.forget_decided(2**63, 2**63)
+    return _SIGN(self, kind, slot, digest)
+
+
+def replay_refusing_torn_tail(data: bytes) -> Replay:
+    """Take an unfinished write for corruption (rule 26)."""
+    found = replay_rightly(data)
+    if found.valid_bytes != len(data):
+        raise CorruptLog("torn")
+    return found
+
+
+def replay_up_to_damage(data: bytes) -> Replay:
+    """Take corruption for an unfinished write (rule 26)."""
+    for end in range(len(data), 0, -1):
+        try:
+            return replay_rightly(data[:end])
+        except CorruptLog:
+            continue
+    return Replay((), 0)
+
+
+def payload_without_kind(self: SigningDomain, _kind: Kind, slot: Slot, digest: bytes) -> bytes:
+    """Let a PREPARE's signature stand for a COMMIT's (rule 27)."""
+    return _PAYLOAD(self, Kind.COMMIT, slot, digest)
+
+
+def payload_without_view(self: SigningDomain, kind: Kind, slot: Slot, digest: bytes) -> bytes:
+    """Let a vote of one view stand for another's (rule 27)."""
+    return _PAYLOAD(self, kind, replace(slot, view=View(0)), digest)
+
+
+def validate_carried_as_fresh(s: State, digest: Digest, body: bytes) -> bool:
+    """Measure a carried block against the clock (rule 32)."""
+    if s.validating is not None:
+        return False
+    s.validating = (digest, True)
+    s.emit(Validate(s.height, digest, body, fresh=True))
+    return True
+
+
+def decided_across_views(commits: Sequence[Commit | None], q: int) -> tuple[Digest, Seal] | None:
+    """Add up COMMITs of several views."""
+    for first in commits:
+        same = [v for v in commits if v is not None and first and v.digest == first.digest]
+        if first is not None and len(same) >= q:
+            view = max(v.slot.view for v in same)
+            signatures = tuple((v.sender, v.signature) for v in same[:q])
+            return first.digest, Seal(view=view, signatures=signatures)
+    return None
+
+
+def decided_across_digests(commits: Sequence[Commit | None], q: int) -> tuple[Digest, Seal] | None:
+    """Add up COMMITs for several digests."""
+    for first in commits:
+        same = [v for v in commits if v is not None and first and v.slot == first.slot]
+        if first is not None and len(same) >= q:
+            signatures = tuple((v.sender, v.signature) for v in same[:q])
+            return first.digest, Seal(view=first.slot.view, signatures=signatures)
+    return None
