@@ -69,9 +69,7 @@ def make_report(run: DayRun) -> Report:
         "bill_without_eur": to_eur(without),
         "bill_with_eur": to_eur(with_market),
         "fund_eur": to_eur(ledger.fund),
-        "external_eur": to_eur(
-            sum(book.external_received - book.external_paid for book in ledger.windows.values())
-        ),
+        "external_eur": to_eur(_external(ledger)),
         "heads_equal": len({(node.block_hash, node.state_root) for node in run.nodes}) == 1,
         "conserved": False,
         "per_household": households,
@@ -95,7 +93,9 @@ def make_report(run: DayRun) -> Report:
         },
     }
     report["conserved"] = all(node["conservation"]["ok"] for node in report["nodes"])
-    report["conditions"] = _conditions(run, report, with_market, without)
+    report["conditions"] = _conditions(
+        run, ledger, report, with_market=with_market, without=without
+    )
     return report
 
 
@@ -109,7 +109,11 @@ def is_passed(report: Report) -> bool:
     return all(condition["ok"] for condition in report["conditions"].values())
 
 
-def _conditions(run: DayRun, report: Report, with_market: int, without: int) -> dict[str, Any]:
+def _conditions(
+    run: DayRun, ledger: Ledger, report: Report, *, with_market: int, without: int
+) -> dict[str, Any]:
+    # What the households pay is what the fund and the outside get.
+    left_over = with_market - ledger.fund - _external(ledger)
     traded, tradeable = report["energy_traded_wh"], report["energy_tradeable_wh"]
     unequal = [
         row["name"]
@@ -140,7 +144,13 @@ def _conditions(run: DayRun, report: Report, with_market: int, without: int) -> 
         },
         "bill_is_lower": {"ok": with_market < without, "saving_eur": to_eur(without - with_market)},
         "bills_equal_change_of_money": {"ok": not unequal, "unequal": unequal},
+        "money_adds_up": {"ok": left_over == 0, "left_over_units": left_over},
     }
+
+
+def _external(ledger: Ledger) -> int:
+    """Return what the external market earned."""
+    return sum(book.external_received - book.external_paid for book in ledger.windows.values())
 
 
 def _stored_wh(run: DayRun) -> int:

@@ -15,6 +15,9 @@ from testnet.report import Report, is_passed
 QUARTERS_PER_HOUR = 4
 WIDE = (9.0, 3.2)
 
+_SVG_METADATA = ("Creator", "Date", "Format", "Type")
+"""Left out: who made the picture says nothing to its reader, and times would differ."""
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
        color: #1c2b33; background: #fdfdfb; }
@@ -50,7 +53,6 @@ def render(report: Report, readings: Sequence[Sequence[QuarterReading]]) -> str:
         else '<span class="bad">not all conditions met</span>'
     )
     saving = report["bill_without_eur"] - report["bill_with_eur"]
-    percent = 100 * saving / report["bill_without_eur"] if report["bill_without_eur"] else 0.0
     run = report["run"]
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
@@ -61,10 +63,11 @@ def render(report: Report, readings: Sequence[Sequence[QuarterReading]]) -> str:
         f"{report['windows']} windows of one hour in {report['wall_s']:.0f} s, "
         f"{report['blocks']} blocks; {verdict}.</p>",
         f"<p>{report['agreements']} agreements moved {_kwh(report['energy_traded_wh'])} of the "
-        f"{_kwh(report['energy_tradeable_wh'])} that could be traded. Together the households "
-        f"pay {report['bill_with_eur']:.2f} EUR with the market and "
-        f"{report['bill_without_eur']:.2f} EUR without it: {saving:.2f} EUR ({percent:.1f} %) "
-        f"less. {report['households_worse_off']} of them are worse off.</p>",
+        f"{_kwh(report['energy_tradeable_wh'])} that could be traded. All bills together come to "
+        f"{report['bill_with_eur']:.2f} EUR with the market and to "
+        f"{report['bill_without_eur']:.2f} EUR without it (below zero the households earn): "
+        f"{saving:.2f} EUR better. Worse off than without it: "
+        f"{report['households_worse_off']} of {report['households']}.</p>",
         "<h2>Households</h2>",
         _household_table(report),
         _worse_off(report),
@@ -266,7 +269,7 @@ def _axes(unit: str) -> tuple[Figure, Axes]:
 def _figure(figure: Figure, caption: str) -> str:
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": caption}):
-        figure.savefig(out, format="svg", metadata={"Date": None})
+        figure.savefig(out, format="svg", metadata=dict.fromkeys(_SVG_METADATA))
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]  # Without the XML prolog, which HTML does not want.
     return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
