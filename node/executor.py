@@ -4,7 +4,7 @@ Machine and tree only read the committed state, so an executed block is a value 
 either becomes the next head in one batch or is thrown away.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -17,7 +17,7 @@ from node.errors import CorruptStore, NodeError
 from node.storage.block_store import BlockWrite, ChainStore
 from vm.block import Block, Header, block_digest, decode_block, encode_block
 from vm.draft import Execution
-from vm.errors import InvalidBlock, TxReason
+from vm.errors import InvalidBlock, InvalidTransaction, TxReason
 from vm.machine import Machine
 from vm.receipt import RECEIPT_BYTES_MAX, Receipt, decode_receipt, encode_receipt, logs_bloom
 from vm.transaction import Transaction
@@ -88,13 +88,28 @@ class Executor:
         behind (rule 32).
         """
         time_ms = max(now_ms, self._head.time_ms + 1)
-        built = self._machine.build_block(self._head, time_ms, candidates, self._store, self._tree)
+        tried: list[Transaction] = []
+        built = self._machine.build_block(
+            self._head, time_ms, _remembered(candidates, tried), self._store, self._tree
+        )
         if built is None:
-            return None, []
+            return None, self._refused(tried, time_ms)
         body = encode_block(built.block)
         executed = Executed(built.block.header.hash, body, built.block, built.execution)
         self._keep(executed)
         return executed, list(built.dropped)
+
+    def _refused(
+        self, candidates: list[Transaction], time_ms: int
+    ) -> list[tuple[Transaction, TxReason]]:
+        """Return those that could not even begin a block, and why."""
+        refused = []
+        for tx in candidates:
+            try:
+                self._machine.check_transaction(tx, self._store, time_ms)
+            except InvalidTransaction as error:
+                refused.append((tx, error.reason))
+        return refused
 
     def validate(self, body: bytes, *, fresh_at_ms: int | None) -> Executed:
         """Execute a proposed body on the head.
@@ -196,6 +211,15 @@ class Executor:
         block = Block(execution.header, ())
         self._write(Executed(block.header.hash, encode_block(block), block, execution), None)
         return execution.header
+
+
+def _remembered(
+    candidates: Iterable[Transaction], tried: list[Transaction]
+) -> Iterator[Transaction]:
+    """Yield the candidates and append each to `tried`."""
+    for tx in candidates:
+        tried.append(tx)
+        yield tx
 
 
 @final

@@ -28,6 +28,14 @@ class Recorder:
         self.signed: list[object] = []
         self._is_synced = True
         append, sync, send = node.log.append, node.log.sync, node.links.send
+        apply = node.chain.apply
+
+        def traced_apply(block):
+            assert self._is_synced, "a block was written before the promises that sealed it"
+            self.trace.append("apply")
+            return apply(block)
+
+        node.chain.apply = traced_apply
 
         def traced_append(records):
             self._is_synced = False
@@ -68,6 +76,7 @@ def test_no_vote_leaves_before_its_record_is_synced(tmp_path):
         assert kinds == set(SIGNED)
         for recorder in recorders.values():
             assert recorder.trace.index("sync") > recorder.trace.index("append")
+            assert "apply" in recorder.trace
         cluster.kill()
 
     run(main())

@@ -15,6 +15,7 @@ from tests.node.cluster import account_key, make_genesis, make_tx
 from vm.block import Block, decode_block, encode_block
 from vm.errors import InvalidBlock, InvalidTransaction, TxReason
 from vm.machine import Machine
+from vm.transaction import decode
 
 GENESIS = make_genesis()
 NOW = GENESIS.time_ms + 1_000
@@ -238,3 +239,13 @@ def test_a_candidate_that_can_never_run_leaves_the_pool(chain):
     chain.apply(sealed(executed))
     assert [tx.nonce for tx in chain.pool.transactions()] == [1]
     stranger.store.close()
+
+
+def test_what_the_rules_refuse_at_its_place_leaves_the_pool_and_a_gap_waits(chain):
+    """Admission refuses such transactions; should one get in all the same, it must not stay."""
+    other = make_genesis(name="other")
+    chain.pool.add(decode(make_tx(other, 0, 0)), NOW)
+    chain.pool.add(decode(make_tx(GENESIS, 0, 1)), NOW)
+    assert chain.build() is None
+    assert [tx.nonce for tx in chain.pool.transactions()] == [1]
+    assert not chain.has_work()

@@ -106,6 +106,21 @@ def test_whoever_comes_up_hears_all_that_waits(peer):
     asyncio.run(main())
 
 
+def test_what_was_seen_is_not_looked_at_again(peer, monkeypatch):
+    async def main():
+        raw = make_tx(GENESIS, 0, 5_000)  # Too far ahead: refused, and so not in the pool.
+        asked = []
+        submit = peer.chain.submit
+        monkeypatch.setattr(
+            peer.chain, "submit", lambda *a, **k: asked.append(a) or submit(*a, **k)
+        )
+        for member in (1, 2, 3):
+            peer.gossip.on_frame(member, batch_of(raw))
+        assert len(asked) == 1
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "payload",
     [b"", b"\x90", encode([]), encode([1]), encode([b"x" * (128 * 1024 + 1)]), encode({"a": 1})],

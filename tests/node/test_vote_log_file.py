@@ -90,6 +90,7 @@ def test_a_log_torn_at_any_byte_gives_the_frames_before(tmp_path):
             again = VoteLogFile(path)
             is_whole = not any(data[cut:end]) and tail
             assert again.records == ((record(1), record(2)) if is_whole else (record(1),))
+            assert path.stat().st_size == again.size
             write(again, (record(3),))
             again.close()
             assert read(path)[-1] == record(3)
