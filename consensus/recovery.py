@@ -5,7 +5,7 @@ members, itself included, have shown heads that are not above its own (rule 19).
 else's help is needed after a power cut of all: each brings its own log and head (rule 21).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from consensus.certificates import Kind, SignedVote
 from consensus.config import MAX_BLOCKS_PER_REPLY
@@ -31,6 +31,7 @@ from consensus.vote_log import (
     Record,
     ViewChangeRecord,
     compact,
+    record_slot,
 )
 from consensus.wire import signed_core
 from crypto.hashing import Digest, tagged_hash
@@ -40,16 +41,20 @@ _NONCE_TAG = b"hearth/pbft/nonce/1"
 # The vote log.
 
 
-def restore(s: State, records: Iterable[Record]) -> None:
+def restore(s: State, records: Sequence[Record]) -> None:
     """Take up where the log ends: own votes, certificate, views asked for and entered.
+
+    A log that is newer than the block store keeps the replica silent until what it binds is
+    decided: within the term, up to its heights; beyond it, until its last term is over.
 
     Raises:
         CorruptLog: it holds another member's votes, or contradicts itself.
     """
     if s.me is None:
         return
-    bound = compact(records, epoch=s.epoch, term=s.term, height=s.head.height)
-    for record in bound:
+    later = [r.term for r in map(record_slot, records) if r.epoch == s.epoch and r.term > s.term]
+    s.forgotten_term = max(later, default=None)
+    for record in compact(records, epoch=s.epoch, term=s.term, height=s.head.height):
         match record:
             case ProposalRecord():
                 _restore_proposal(s, record)

@@ -131,11 +131,11 @@ def compact(records: Iterable[Record], *, epoch: int, term: int, height: int) ->
     bound = [record for record in records if _is_bound(record, epoch, term, height)]
     newest: dict[tuple[int, int], Record] = {}
     for record in bound:
-        slot = _slot(record)
+        slot = record_slot(record)
         is_vote = isinstance(record, ProposalRecord | CommitRecord)
         key = (record.TAG, slot.height if is_vote else 0)
         known = newest.get(key)
-        if known is None or _slot(known).view <= slot.view:
+        if known is None or record_slot(known).view <= slot.view:
             newest[key] = record
     kept = list(newest.values())
     certified = [record.certificate.slot for record in kept if isinstance(record, CommitRecord)]
@@ -148,13 +148,14 @@ def compact(records: Iterable[Record], *, epoch: int, term: int, height: int) ->
 
 
 def _is_bound(record: Record, epoch: int, term: int, height: int) -> bool:
-    slot = _slot(record)
+    slot = record_slot(record)
     if isinstance(record, ProposalRecord | CommitRecord):
         return slot.epoch == epoch and slot.height > height
     return slot.epoch == epoch and slot.term == term
 
 
-def _slot(record: Record) -> Slot:
+def record_slot(record: Record) -> Slot:
+    """The slot that a record binds."""
     match record:
         case ProposalRecord(pre_prepare):
             return pre_prepare.slot

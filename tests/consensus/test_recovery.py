@@ -39,7 +39,7 @@ from consensus.messages import (
 )
 from consensus.replica import Replica
 from consensus.verification import is_head_proven
-from consensus.vote_log import ProposalRecord, compact
+from consensus.vote_log import ProposalRecord, ViewChangeRecord, compact
 from consensus.waiting import Awaited
 from tests.consensus.net import (
     CONFIG,
@@ -204,6 +204,16 @@ def test_a_log_newer_than_the_block_store_keeps_the_replica_quiet_until_it_caugh
     replica = make_replica(net, recovered=[record])
     learn(net, replica)
     assert replica.is_learner
+
+
+def test_a_log_of_a_later_term_than_the_block_store_keeps_the_replica_quiet_for_that_term():
+    net = Net().start()
+    change = view_change(net, 1)
+    record = ViewChangeRecord(replace(change, slot=replace(change.slot, term=2)))
+    replica = make_replica(net, recovered=[record])
+    learn(net, replica)
+    assert replica.is_learner
+    assert replica.waiting_for().awaited is Awaited.INCARNATION
 
 
 # The learner (rule 19).
