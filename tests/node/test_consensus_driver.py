@@ -4,8 +4,19 @@ import asyncio
 
 import pytest
 
+from consensus.certificates import Slot
 from consensus.config import MAX_MESSAGE_BYTES
-from consensus.messages import Commit, GetBlocks, Prepare, PrePrepare, ViewChange
+from consensus.events import Apply, Broadcast, Persist
+from consensus.membership import Epoch, Height, MemberIndex, Term, View
+from consensus.messages import (
+    Commit,
+    GetBlocks,
+    Prepare,
+    PrePrepare,
+    SealedBlock,
+    ViewChange,
+)
+from consensus.vote_log import ProposalRecord
 from consensus.wire import decode_message, encode_message
 from node.errors import StorageError
 from node.p2p.frames import Channel
@@ -181,6 +192,61 @@ def test_the_status_is_the_replicas(tmp_path):
         status = cluster.nodes[1].driver.status()
         assert (status.epoch, status.term, status.view, status.is_learner) == (0, 0, 0, False)
         assert status.primary == cluster.nodes[1].driver.replica.primary
+        cluster.kill()
+
+    run(main())
+
+
+class ScriptedReplica:
+    """Stands in for the replica: one step with given effects, then silence."""
+
+    term = asked = 0
+    wake_at = None
+
+    def __init__(self, *effects) -> None:
+        self._effects = effects
+
+    def step(self, _event, _now_ms):
+        effects, self._effects = self._effects, ()
+        return effects
+
+
+def test_in_one_step_the_sync_and_the_vote_come_before_the_block_is_written(tmp_path):
+    """A member whose COMMIT completes the seal promises and decides in one step."""
+
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        node = cluster.nodes[0]
+        raw = make_tx(cluster.genesis, 0, 0)
+        await cluster.sealed(node.chain.submit(raw))
+        recorder = Recorder(node)
+        node.chain.submit(make_tx(cluster.genesis, 0, 1))
+        executed = node.chain.build()
+        slot = Slot(epoch=Epoch(0), term=Term(0), view=View(0), height=Height(2))
+        vote = Prepare(
+            slot=slot,
+            digest=executed.digest,
+            sender=MemberIndex(node.index),
+            signature=bytes(64),
+        )
+        proposal = PrePrepare(
+            slot=slot,
+            digest=executed.digest,
+            sender=MemberIndex((node.index + 1) % 4),
+            signature=bytes(64),
+            body=executed.body,
+        )
+        block = SealedBlock(
+            height=Height(2), digest=executed.digest, body=executed.body, seal=node.store.seal(1)
+        )
+        node.driver.replica = ScriptedReplica(
+            Persist((ProposalRecord(proposal, vote),)), Broadcast(vote), Apply(block, executed=True)
+        )
+        node.driver.on_up((node.index + 1) % 4)
+        await asyncio.sleep(0.05)
+        assert recorder.trace == ["append", "sync", "Prepare", "Prepare", "Prepare", "apply"]
+        assert node.fatal == []
         cluster.kill()
 
     run(main())
