@@ -70,6 +70,8 @@ class Reason(IntEnum):
     OTHERS_WERE_BETTER = 7
     """Acceptances at a higher price took the quantity."""
     MALFORMED = 8
+    TOO_SMALL = 9
+    """Larger lots are served first; a later round may do."""
 
 
 @final

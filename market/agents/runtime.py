@@ -46,6 +46,8 @@ RETRY_MS = 250
 """Rest before a port that could not be reached is tried again."""
 SENDS_QUEUED_MAX = 4096
 """Relay messages that wait for a slow node; further ones are dropped, as a lossy relay would."""
+IN_FLIGHT_MAX = 1024
+"""Sent and not seen in a block; older ones were dropped by the node and are forgotten."""
 
 
 class Core(Protocol):
@@ -200,6 +202,8 @@ class AgentRuntime:
         # Known by its hash before it is sent: the block may be seen before the node answers.
         tx_hash = keccak256(raw)
         self._in_flight[tx_hash] = (action.account, action.nonce)
+        if len(self._in_flight) > IN_FLIGHT_MAX:
+            del self._in_flight[next(iter(self._in_flight))]
         try:
             await self._ports.chain.send_raw(raw)
         except (TransactionRefused, PortUnavailable) as error:

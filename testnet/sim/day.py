@@ -63,6 +63,8 @@ class DayOptions:
     """Least time between two blocks: how slow the chain is."""
     check_every: int = 1
     """Blocks between two checks of the contracts' invariants; they are also checked at the end."""
+    cap_wh: int | None = None
+    """What the operator lets one household trade in a window; None: as much as the contract."""
     restarts: tuple[tuple[str, int], ...] = ()
     """(household, ms after genesis): its agents start anew with nothing but chain and readings."""
     silent: frozenset[str] = frozenset()
@@ -208,7 +210,7 @@ def _populate(day: Day) -> None:
         _add(day, profile.name, household, config.accounts)
         _add(day, f"meter {profile.name}", meter, {"meter": meter_keys.account})
     operator, external = (service.account for service in keys.services)
-    _add(day, OPERATOR, GridOperatorAgent(terms), {OPERATOR: operator})
+    _add(day, OPERATOR, GridOperatorAgent(terms, cap_wh=day.options.cap_wh), {OPERATOR: operator})
     reserve = ExternalMarketAgent(terms, account=external.address, members=len(day.genesis.members))
     _add(day, EXTERNAL_MARKET, reserve, {EXTERNAL_MARKET: external})
 

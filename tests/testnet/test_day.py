@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from market.abi import TransactionAllowed
+from market.abi import CallMade, OfferMade, TransactionAllowed
 from market.agents.events import decode_events
 from testnet.report import is_passed
 from testnet.sim.day import Day, DayOptions, run_day
@@ -115,6 +115,19 @@ def test_a_slow_and_lossy_neighbourhood_still_sells_out() -> None:
     assert report["conserved"]
     assert report["unsold_while_demanded_wh"] == 0
     assert report["energy_tradeable_wh"] > 2_000
+
+
+def test_the_operators_cap_binds_every_offer_and_call() -> None:
+    day = run_day(DayOptions(windows=12, cap_wh=150, check_every=20))
+    published = [
+        event.quantity
+        for block in day.chain.blocks
+        for event in decode_events(block)
+        if isinstance(event, OfferMade | CallMade)
+    ]
+    assert max(published) == 150, "it binds"
+    assert failed_transactions(day) == []
+    assert report_of(day, wall_s=1.0)["unsold_while_demanded_wh"] == 0
 
 
 @pytest.mark.parametrize("after_ms", [9_300, 12_000, 16_600])

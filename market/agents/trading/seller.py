@@ -26,6 +26,9 @@ from market.agents.trading.schedule import BINDING_ROUNDS, Schedule
 
 COLLECT_PERCENT = 60
 """Part of a round during which acceptances wait for better ones."""
+LARGE_LOTS_ROUNDS = 8
+"""With more buyers than agreements left, small lots wait for this round: a seller that spent its
+agreements on crumbs could not sell the rest, however many would buy it."""
 PROPOSALS_KEPT = BINDING_ROUNDS + 1
 """Proposals of a conversation that may still be accepted: this round's and the ones before."""
 ACCEPTANCES_PER_BUYER_MAX = 64
@@ -146,6 +149,8 @@ class SellerAgent:
         if not quantity:
             return (self._reply(bid, Performative.REFUSE, Reason.EXHAUSTED),)
         round_ = schedule.round_at(now_ms)
+        if round_ < LARGE_LOTS_ROUNDS and self._is_crumb(quantity):
+            return (self._reply(bid, Performative.REFUSE, Reason.TOO_SMALL),)
         low, high = self._band
         is_taken = bid.price >= low and self._strategy.accepts(round_, bid.price)
         price = min(max(bid.price if is_taken else self._strategy.price(round_), low), high)
@@ -165,6 +170,10 @@ class SellerAgent:
         del thread.proposals[:-PROPOSALS_KEPT]
         thread.is_open = True
         return (answer,)
+
+    def _is_crumb(self, quantity: int) -> bool:
+        """Whether agreements of this size could use up their number before the offer is sold."""
+        return len(self._threads) > self._slots and quantity * self._slots < self._remaining
 
     def _take_acceptance(
         self, thread: _Thread, message: Message, now_ms: int

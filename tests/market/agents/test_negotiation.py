@@ -66,6 +66,13 @@ def test_equal_crowds_do_not_crumble() -> None:
     assert len(world.sold) <= 20
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_many_small_buyers_do_not_use_up_the_agreements(seed) -> None:
+    """16 agreements a side: crumbs wait, so that the large offer finds its large buyers."""
+    world = Neighbourhood([1_000, 200], [110] * 12 + [15] * 25, seed).run()
+    assert world.left_over == 0
+
+
 def test_scarce_energy_goes_to_the_highest_bids() -> None:
     """In the last minutes sellers accept the highest bids."""
     world = Neighbourhood([100], [100, 100, 100], seed=11).run()
