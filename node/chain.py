@@ -12,7 +12,7 @@ from consensus.certificates import Head, Seal
 from consensus.membership import Epoch, Height, Membership
 from consensus.messages import SealedBlock
 from crypto.errors import DecodeError
-from crypto.hashing import keccak256
+from crypto.hashing import Digest, keccak256
 from crypto.merkle import SparseMerkleTree
 from node.errors import CorruptStore
 from node.executor import Executed, Executor, decode_receipts
@@ -66,6 +66,7 @@ class Chain:
         self._consensus: Callable[[], ConsensusStatus] | None = None
         self._why: Callable[[], list[str]] | None = None
         self._record = lru_cache(RECORDS_MAX)(self._read_record)
+        self._members = lru_cache(1)(self._read_members)
 
     # The head.
 
@@ -105,6 +106,9 @@ class Chain:
 
     def membership(self) -> Membership:
         """Return the member set that seals the block above the head."""
+        return self._members(self.head.next_members_hash)
+
+    def _read_members(self, _hash: Digest) -> Membership:
         return Membership(Epoch(0), tuple(sorted(member_keys(self.store))))
 
     def prove(self, key: bytes) -> bytes:
