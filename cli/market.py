@@ -101,9 +101,14 @@ async def _follow(
     """Follow blocks and the clock to the end of trading; returns the last height seen."""
     end_ms = terms.start(watched.window)
     changes = (terms.start(watched.window - 1), terms.negotiation_end(watched.window), end_ms)
-    while (now := _now_ms()) < end_ms + SLACK_MS:
+
+    def say_phase() -> int:
+        now = _now_ms()
         for line in watched.on_time(now):
             say(f"{_clock()}  {line}")
+        return now
+
+    while (now := say_phase()) < end_ms + SLACK_MS:
         until = min([at for at in changes if at > now], default=end_ms + SLACK_MS)
         try:
             async with asyncio.timeout((until - now) / 1000):
@@ -111,6 +116,7 @@ async def _follow(
         except TimeoutError:
             continue
         height = block["height"]
+        say_phase()  # First, so that what a block brings stands under its phase.
         for line in watched.on_events(map(_log_line, block["logs"])):
             say(f"{_clock(block['timeMs'])}  {line}")
     return height
