@@ -300,7 +300,7 @@ def proof(target: Target, *, key: str | None, balance: str | None, token: str, o
     claim = run_async(_proof(target, state_key))
     _check(target.genesis, claim)
     strict_json.write_file(out, claim.to_json())
-    print_fields(f"{out} is written", proof_file.describe(target.genesis, claim))
+    print_fields(f"{out} is written", _words(proof_file.describe(target.genesis, claim)))
     click.echo(f"Verify it anywhere: hearth chain verify-proof {out} --genesis genesis.json")
 
 
@@ -340,7 +340,11 @@ def verify_proof(*, file: Path, genesis_file: Path | None, as_json: bool) -> Non
         claim = proof_file.StateProof.from_json(data, file.name)
         _check(genesis, claim)
     result = proof_file.describe(genesis, claim)
-    print_json({"ok": True, **result}) if as_json else print_fields("Proven", result)
+    print_json({"ok": True, **result}) if as_json else print_fields("Proven", _words(result))
+
+
+def _words(said: dict[str, Any]) -> dict[str, object]:
+    return {**said, "sealed_by": ", ".join(said["sealed_by"]) or "nobody: it is block 0"}
 
 
 def _check(genesis: Genesis, claim: proof_file.StateProof) -> None:

@@ -105,18 +105,15 @@ class StateProof:
     @classmethod
     def from_rpc(cls, genesis: Genesis, answer: dict[str, Any]) -> Self:
         """Build from what `hearth_getProof` answers; raises BadFile for what is malformed."""
-        return cls.from_json(
-            strict_json.render(
-                {
-                    "version": VERSION,
-                    "genesis": "0x" + genesis.hash.hex(),
-                    **{name: answer.get(name) for name in ("key", "value", "proof")},
-                    "header": answer["header"]["bytes"],
-                    "seal": answer["seal"],
-                }
-            ),
-            "hearth_getProof",
-        )
+        header = answer.get("header")
+        value = {
+            "version": VERSION,
+            "genesis": "0x" + genesis.hash.hex(),
+            **{name: answer.get(name) for name in ("key", "value", "proof")},
+            "header": header.get("bytes") if isinstance(header, dict) else None,
+            "seal": answer.get("seal"),
+        }
+        return cls.from_json(strict_json.render(value), "hearth_getProof")
 
 
 def verify(genesis: Genesis, claim: StateProof) -> None:
@@ -176,9 +173,9 @@ def verify_seal(genesis: Genesis, first: Header, header: Header, seal: Seal) -> 
             raise InvalidProof(f"its seal's signature by member {member} is wrong") from None
 
 
-def describe(genesis: Genesis, claim: StateProof) -> dict[str, object]:
+def describe(genesis: Genesis, claim: StateProof) -> dict[str, Any]:
     """Return what a verified proof says."""
-    said: dict[str, object] = {
+    said: dict[str, Any] = {
         "key": "0x" + claim.key.hex(),
         "value": None if claim.value is None else "0x" + claim.value.hex(),
     }
