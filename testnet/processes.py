@@ -26,6 +26,9 @@ STOP_SECONDS = 10.0
 """After this a process that was asked to end is killed."""
 _POLL_SECONDS = 0.02
 _LOG_TAIL_BYTES = 2_000
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""Those that this process started itself, and must reap: whichever `Processes` asks, as for the
+system there is one list of our children."""
 
 
 @final
@@ -45,8 +48,6 @@ class Processes:
     def __init__(self, layout: TestnetLayout) -> None:
         self._layout = layout
         self._entries = _read(layout.processes)
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-        """Those that this process started itself, and must reap when they end."""
 
     def labels(self) -> tuple[str, ...]:
         """Return every label ever started, in the order of starting."""
@@ -54,10 +55,9 @@ class Processes:
 
     def pid(self, label: str) -> int | None:
         """Return the id of the live process `label`, or None."""
-        child = self._children.get(label)
-        if child is not None and child.poll() is not None:
-            del self._children[label]
         entry = self._entries.get(label)
+        if entry is not None:
+            _reap(entry.pid)
         return entry.pid if entry is not None and _is_alive(entry) else None
 
     def start(self, label: str, arguments: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
-        self._children[label] = process
+        _CHILDREN[process.pid] = process
         self._entries[label] = ProcessEntry(process.pid, _start_ticks(process.pid) or 0)
         self._write()
 
@@ -176,6 +176,13 @@ def _read(path: Path) -> dict[str, ProcessEntry]:
             strict_json.integer(value["started"], field),
         )
     return entries
+
+
+def _reap(pid: int) -> None:
+    """Take note of the end of our own child; until then the system keeps it as a zombie."""
+    child = _CHILDREN.get(pid)
+    if child is not None and child.poll() is not None:
+        del _CHILDREN[pid]
 
 
 def _is_alive(entry: ProcessEntry) -> bool:
