@@ -1,6 +1,6 @@
 """`hearth wallet`: balances and transfers of plain accounts."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException, Inexact, localcontext
 
 import click
 
@@ -115,9 +115,11 @@ async def _send(target: Target, contract: str, to: bytes, units: int) -> dict[st
 def parse_amount(text: str, units_per_one: int) -> int:
     """Return an amount in token units; exact, or refused."""
     try:
-        units = Decimal(text) * units_per_one
-    except InvalidOperation:
-        raise Unusable(f"AMOUNT must be a number, got {text!r}") from None
+        with localcontext() as context:
+            context.traps[Inexact] = True  # Overflow and what is no number are trapped anyway.
+            units = Decimal(text) * units_per_one
+    except DecimalException:
+        raise Unusable(f"AMOUNT must be a number of at most 28 digits, got {text!r}") from None
     if not units.is_finite() or units != units.to_integral_value() or not 0 < units < 2**128:
         raise Unusable(f"AMOUNT must be positive and at most 8 decimals (Wh: whole), got {text!r}")
     return int(units)
