@@ -40,6 +40,12 @@ def command(
     Loss, duplication, reordering, delay, partitions, skewed clocks, crashes that lose unsynced
     writes, pauses, and members that run twice with one key. Exits with 1 if a property was
     violated or a planted bug was not caught. Everything about a run follows from its seed.
+
+    \b
+    Example:
+      hearth fuzz --seeds 2000
+      hearth fuzz --seed 17 --n 4
+      hearth fuzz --mutants --json
     """
     from consensus.sim.fuzz import NS
 

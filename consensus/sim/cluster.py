@@ -186,17 +186,16 @@ class Instance:
         if self.app.pending:
             self.step(Pending(is_pending=True), at_ms)
 
-    def answer(self, event: Event, at_ms: int) -> bool:
-        """Let the application finish; False if it does not owe this answer."""
+    def answer(self, event: Event, at_ms: int) -> None:
+        """Let the application finish, if it still owes this answer."""
         owed = next((item for item in self.outstanding if item[0] == event), None)
         if owed is None:
-            return False
+            return
         self.outstanding.remove(owed)
         block = owed[1]
         if block is not None:
             self._store(block, at_ms)
         self.step(event, at_ms)
-        return True
 
     def _store(self, block: SealedBlock, at_ms: int) -> None:
         """The one atomic batch: the block is durable and executed, or nothing is."""

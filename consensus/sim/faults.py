@@ -142,6 +142,8 @@ class FaultPlan:
     """Instances outside the core that stay down after healing."""
     core: tuple[int, ...]
     """The q correct instances that must make progress after healing."""
+    told: tuple[int, ...]
+    """The instances that clients reach after healing: a primary that is not censors, in effect."""
 
     @property
     def twins(self) -> tuple[int, ...]:
@@ -201,6 +203,8 @@ def draw_plan(rng: random.Random, n: int, quorum: int, f: int, profile: Profile)
     correct = [i for i in range(n) if i not in twins]
     core = tuple(sorted(rng.sample(correct, quorum)))
     outside = [i for i in range(count) if i not in core]
+    down = tuple(i for i in outside if enabled(500))
+    told = (i for i in outside if i not in down and not enabled(300))
     return FaultPlan(
         n=n,
         identities=identities,
@@ -211,8 +215,9 @@ def draw_plan(rng: random.Random, n: int, quorum: int, f: int, profile: Profile)
         safety_ms=profile.safety_ms,
         prefix=rng.randrange(PREFIX_MAX + 1),
         submissions=_draw_submissions(rng, profile),
-        down_in_liveness=tuple(i for i in outside if rng.randrange(2)),
+        down_in_liveness=down,
         core=core,
+        told=(*core, *told),
     )
 
 

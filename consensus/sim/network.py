@@ -58,11 +58,6 @@ class Network:
         self._cuts[one][other] += 1
         self._cuts[other][one] += 1
 
-    def cut_off(self, instance: int) -> None:
-        """Cut an instance off from all others for good."""
-        for other in range(self._count):
-            self.cut(instance, other)
-
     def is_cut(self, source: int, target: int) -> bool:
         """Whether a message from `source` to `target` would be lost to a partition."""
         return self._cuts[source][target] > 0

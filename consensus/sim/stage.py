@@ -44,6 +44,7 @@ def calm_plan(n: int, *, puppets: Sequence[int] = ()) -> FaultPlan:
         submissions=(),
         down_in_liveness=(),
         core=(),
+        told=(),
     )
 
 

@@ -1,0 +1,58 @@
+"""`hearth fuzz` by its command line."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from cli.fuzz import command
+from consensus.quorum import Quorum
+from consensus.sim import bugs
+from consensus.sim.faults import FAULTS
+from consensus.sim.planting import attribute
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(command, arguments)
+
+
+def test_seeds_as_json():
+    result = invoke("--seeds", "20", "--workers", "1", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["seeds"] == 20
+    assert report["violations"] == 0
+    assert report["blocks_decided"] > 20
+    assert set(report["faults_fired"]) == set(FAULTS)
+    assert {"messages_per_s", "seconds"} <= set(report)
+
+
+def test_seeds_as_tables():
+    result = invoke("--seeds", "2", "--workers", "1", "--n", "4")
+    assert result.exit_code == 0
+    assert "blocks decided" in result.stdout
+    assert "duplication" in result.stdout
+
+
+@pytest.mark.parametrize("flags", [(), ("--real-signatures",)])
+def test_one_seed_has_the_same_trace_twice(flags):
+    runs = [json.loads(invoke("--seed", "5", "--json", *flags).stdout) for _ in range(2)]
+    assert runs[0]["trace_sha256"] == runs[1]["trace_sha256"]
+    assert runs[0]["violation"] is None
+    assert runs[0]["minimised"] == []
+
+
+def test_a_violation_ends_with_1_and_the_shortest_run():
+    with attribute(Quorum, "certificate", property(bugs.one_too_few)):
+        many = invoke("--seeds", "2", "--workers", "1", "--json")
+        one = invoke("--seed", "0")
+    assert many.exit_code == one.exit_code == 1
+    assert json.loads(many.stdout)["violations"] > 0
+    assert "hearth fuzz --seed" in many.stderr
+    assert "is sealed by" in one.stderr
+    assert "PrePrepare" in one.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--seeds", "0"), ("--n", "3"), ("--seed", "-1")])
+def test_what_cannot_be_run_is_refused(arguments):
+    assert invoke(*arguments).exit_code == 2

@@ -1,0 +1,81 @@
+"""Each known bug is caught, and each directed history passes on the core as it stands."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from consensus.quorum import Quorum
+from consensus.sim import bugs
+from consensus.sim.fuzz import explain, run_seed
+from consensus.sim.mutants import MUTANTS, hunt
+from consensus.sim.planting import attribute, function
+from consensus.sim.scenarios import SCENARIOS
+from consensus.tally import decided_by_commits
+
+RULES_REQUIRED = {"1", "2", "3", "4", "7", "8", "9", "10", "11", "13", "14", "19", "23", "24"} | {
+    "26",
+    "27",
+    "32",
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_the_core_passes_every_directed_history(scenario):
+    scenario()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+def test_every_planted_bug_is_caught(mutant):
+    result = hunt(mutant)
+    assert result.caught
+    assert result.to_json()["by"]
+
+
+def test_the_table_has_a_bug_for_every_rule_that_is_code_here():
+    assert {mutant.rule for mutant in MUTANTS} >= RULES_REQUIRED
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_every_bug_is_planted_once():
+    planted = [
+        name for name in vars(bugs) if getattr(vars(bugs)[name], "__module__", "") == bugs.__name__
+    ]
+    assert len(planted) >= len(MUTANTS)
+
+
+def test_a_bug_is_taken_out_again():
+    before = Quorum(5).certificate
+    with attribute(Quorum, "certificate", property(bugs.one_too_few)):
+        assert Quorum(5).certificate == before - 1
+    assert Quorum(5).certificate == before
+    with function(decided_by_commits, bugs.decided_across_views):
+        pass
+    assert run_seed(0).violation is None
+
+
+def test_planting_a_function_that_nobody_holds_is_refused():
+    with pytest.raises(LookupError), function(lambda: None, lambda: None):
+        pass
+
+
+def test_a_failure_is_explained_by_a_short_run():
+    mutant = next(m for m in MUTANTS if m.name == "quorum_one_too_small")
+    with ExitStack() as planted:
+        for plant in mutant.plants:
+            planted.enter_context(plant())
+        violation = run_seed(0).violation
+        assert violation is not None
+        lines = explain(violation)
+    assert 5 < len(lines) < 120
+    assert any("Commit" in line for line in lines)
+
+
+def test_a_stuck_run_is_explained_by_its_faults():
+    mutant = next(m for m in MUTANTS if m.name == "no_retransmission")
+    with ExitStack() as planted:
+        for plant in mutant.plants:
+            planted.enter_context(plant())
+        violation = next(v for s in range(50) if (v := run_seed(s).violation) is not None)
+        assert violation.checker == "liveness"
+        lines = explain(violation)
+    assert lines[0].startswith("FaultPlan")
