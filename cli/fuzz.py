@@ -9,9 +9,8 @@ from cli.errors import CommandError
 from cli.output import print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from consensus.sim.mutants import MutantResult
-
     from consensus.sim.fuzz import FuzzReport, SeedResult
+    from consensus.sim.mutants import MutantResult
 
 PROGRESS_EVERY = 100
 """Seeds between two lines of progress."""
@@ -35,7 +34,7 @@ def command(
     workers: int | None,
     is_json: bool,
 ) -> None:
-    """Run the real consensus core under simulated faults, one seed a run.
+    r"""Run the real consensus core under simulated faults, one seed a run.
 
     Loss, duplication, reordering, delay, partitions, skewed clocks, crashes that lose unsynced
     writes, pauses, and members that run twice with one key. Exits with 1 if a property was
