@@ -24,6 +24,11 @@ class BadFile(TestnetError):
 
 
 @final
+class BadOption(TestnetError):
+    """What was asked for cannot be: so many households, that day, those ports."""
+
+
+@final
 class PortBusy(TestnetError):
     """A port that the testnet needs is taken."""
 

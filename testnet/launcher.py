@@ -11,7 +11,7 @@ from typing import TypeAlias, final
 from node.rpc.client import RpcError, Unreachable
 from testnet.bank import BankFile, attesters
 from testnet.cluster import Cluster
-from testnet.errors import PortBusy, ProcessDied, TimedOut
+from testnet.errors import BadOption, PortBusy, ProcessDied, TimedOut
 from testnet.genesis import QUOTA_GAS, RECORD_MS, WINDOW_MS, GenesisOptions
 from testnet.grid.community import DEMO_DAY, demo_community
 from testnet.layout import (
@@ -34,6 +34,7 @@ LEAD_MS_PER_HOUSEHOLD = 1_500
 two cores, and who is not there in window 1 cannot sell the day's first hour."""
 NODE_START_SECONDS = 30.0
 MINTED_SECONDS = 60.0
+PORT_MAX = 65_535
 _POLL_SECONDS = 0.02
 
 
@@ -62,11 +63,16 @@ async def up(options: UpOptions, say: Say) -> Cluster:
 
     Raises:
         AlreadyExists: a testnet of this name is there.
+        BadOption: households, day or ports that cannot be.
         PortBusy: a port is taken; names it.
         ProcessDied: a node ended while it started; holds the end of its log.
         TimedOut: no block in time.
     """
     layout = TestnetLayout.of(options.name, options.root)
+    try:
+        community = demo_community(options.households, options.day, options.seed)
+    except ValueError as error:
+        raise BadOption(str(error)) from None
     check_ports(options.households, options.base_port)
     genesis = GenesisOptions(
         time_ms=time.time_ns() // 1_000_000 + _lead_ms(options.households),
@@ -76,7 +82,6 @@ async def up(options: UpOptions, say: Say) -> Cluster:
         quota_gas=options.quota_gas,
         base_port=options.base_port,
     )
-    community = demo_community(options.households, options.day, options.seed)
     write_testnet(layout, community, genesis, seed=options.seed, windows=options.windows)
     cluster = Cluster(layout)
     try:
@@ -100,9 +105,11 @@ def _lead_ms(households: int) -> int:
 
 
 def check_ports(households: int, base_port: int) -> None:
-    """Raise PortBusy if a port that the testnet needs is taken."""
+    """Raise PortBusy if a port that the testnet needs is taken, BadOption if there is none."""
     wanted = [p2p_port(index, base_port) for index in range(households)]
     wanted += [rpc_port(index, base_port) for index in range(households)]
+    if min(wanted) < 1 or max(wanted) > PORT_MAX:
+        raise BadOption(f"base_port must leave all ports in 1..{PORT_MAX}, got {base_port}")
     for port in wanted:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
