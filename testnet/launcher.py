@@ -29,7 +29,7 @@ from testnet.setup import write_testnet
 Say: TypeAlias = Callable[[str], None]
 """Takes one line of progress for people."""
 
-LEAD_MS_PER_HOUSEHOLD = 1_500
+LEAD_MS_PER_HOUSEHOLD = 2_000
 """How much later window 0 begins for each household above four: starting up takes that long on
 two cores, and who is not there in window 1 cannot sell the day's first hour."""
 NODE_START_SECONDS = 30.0

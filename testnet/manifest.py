@@ -17,7 +17,7 @@ VERSION = 1
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HouseholdEntry:
-    """One household. Its place in the list is its member index."""
+    """One household. Its place is that in the genesis file; consensus orders by node key."""
 
     name: str
     kind: str

@@ -57,6 +57,31 @@ async def wait_for_equal_heads(cluster: Cluster, seconds: float) -> tuple[int, s
         raise TimedOut(f"heads differ after {seconds:.0f} s: {shown}") from None
 
 
+async def wait_until_whole(cluster: Cluster, seconds: float) -> None:
+    """Wait until every node votes and hears all others; raises TimedOut.
+
+    A node that is back but only follows yet, or has not dialled everybody, is still a fault: a
+    second one would leave no quorum.
+    """
+    others = len(cluster.names) - 1
+    lacking: list[str] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                lacking = [
+                    row.name
+                    for row in await collect_status(cluster)
+                    if row.status is None
+                    or row.status["isLearner"]
+                    or row.status["peersUp"] < others
+                ]
+                if not lacking:
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise TimedOut(f"after {seconds:.0f} s not whole again: {', '.join(lacking)}") from None
+
+
 async def _row(cluster: Cluster, name: str) -> NodeRow:
     entry, processes = cluster.manifest.household(name), cluster.processes
     node_pid = processes.pid(node_label(name))

@@ -12,7 +12,7 @@ from testnet.chaos import missing_on
 from testnet.launcher import wait_until_answering
 from testnet.load import LaneResult, LoadAccount, run_lane, sign_transfer
 from testnet.processes import node_label
-from testnet.status import wait_for_equal_heads
+from testnet.status import wait_for_equal_heads, wait_until_whole
 
 KILLS = 20
 RESTARTS = 3
@@ -50,6 +50,7 @@ async def failover(bed: Bed, kills: int = KILLS) -> dict[str, Any]:
         await wait_until_answering(cluster, [victim])
         await _traffic(bed, _TRAFFIC_BEFORE_S, rng, survivors)
         await wait_for_equal_heads(cluster, _EQUAL_SECONDS)
+        await wait_until_whole(cluster, _EQUAL_SECONDS)
         bed.say(f"kill {run + 1} of {kills}: {victim}, {times[-1]:.0f} ms")
     return {
         "runs": len(times),
@@ -82,6 +83,7 @@ async def restart(bed: Bed, runs: int = RESTARTS) -> dict[str, Any]:
         stop.set()
         results = await asyncio.gather(*lanes)
         await wait_for_equal_heads(cluster, _EQUAL_SECONDS)
+        await wait_until_whole(cluster, _EQUAL_SECONDS)
         acks = [ack for result in results for ack in result.acknowledged]
         acknowledged += len(acks)
         for name in cluster.names:

@@ -20,7 +20,7 @@ from testnet.launcher import Say
 from testnet.load import LoadAccount, sign_transfer
 
 BATCH = 50
-RATE_MAX = 1_600
+RATE_MAX = 2_400
 """Transfers a second for which there are signed ones; more would not be sent."""
 PENDING_MAX = 1_500
 """Above it a sender waits: a full pool would refuse, and the queue proves nothing."""
