@@ -4,6 +4,7 @@ Nothing here is random and nothing knows the time by itself: a driver (`world`, 
 minimiser's replay) says what happens next, and gets back what leaves an instance.
 """
 
+import random
 from collections import Counter
 from typing import Protocol, final
 
@@ -46,6 +47,7 @@ from consensus.sim.checkers import Checkers, Durability, InvariantViolation, cer
 from consensus.sim.disk import Disk
 from consensus.sim.faults import PREFIX_MAX, Crash, FaultPlan
 from consensus.sim.keys import cluster_keys
+from consensus.sim.liar import Liar
 from consensus.vote_log import Record, compact, encode_frame, replay
 from crypto.hashing import Digest
 
@@ -102,7 +104,7 @@ class Instance:
         self.disk: Disk[SealedBlock] = Disk(cluster.fired)
         self.disk.blocks += cluster.prefix
         self.app = App(())
-        self.replica: Replica | None = None
+        self.replica: Replica | Liar | None = None
         self.outstanding: list[tuple[Event, SealedBlock | None]] = []
         """Answers that the application still owes, and the block that each makes durable."""
         self.records: list[Record] = []
@@ -136,18 +138,33 @@ class Instance:
             self._cluster.checkers.on_records(self.records, self.member)
         blocks = self.disk.blocks
         self.app = App(_content(block) for block in blocks)
-        head = Head(height=Height(0), digest=GENESIS_DIGEST, seal=None)
-        self.replica = Replica(
-            config=CONFIG,
-            genesis_hash=GENESIS_DIGEST,
-            membership=self._cluster.membership,
-            head=blocks[-1].head if blocks else head,
-            keyring=self._cluster.keys.keyring(self.member),
-            recovered=found.records,
-            digest_of=digest_of,
-        )
+        genesis = Head(height=Height(0), digest=GENESIS_DIGEST, seal=None)
+        self.replica = self._make_replica(blocks[-1].head if blocks else genesis, found.records)
         self._sent.clear()
         self.step(Tick(), at_ms)
+
+    def _make_replica(self, head: Head, recovered: tuple[Record, ...]) -> Replica | Liar:
+        cluster = self._cluster
+        keyring = cluster.keys.keyring(self.member)
+        if self.index in cluster.plan.liars:
+            dice = random.Random(cluster.plan.dice + self.index)
+            return Liar(
+                dice,
+                me=self.member,
+                keyring=keyring,
+                domain=cluster.domain,
+                membership=cluster.membership,
+                head=head,
+            )
+        return Replica(
+            config=CONFIG,
+            genesis_hash=GENESIS_DIGEST,
+            membership=cluster.membership,
+            head=head,
+            keyring=keyring,
+            recovered=recovered,
+            digest_of=digest_of,
+        )
 
     def arm_stop(self, crash: Crash) -> None:
         """Lose power now, or before a later effect; nothing if it is down already."""
@@ -319,10 +336,10 @@ class Cluster:
         self.fired: Counter[str] = Counter()
         self.keys = cluster_keys(plan.n, is_real=is_real)
         self.membership = Membership(epoch=Epoch(0), members=self.keys.public)
-        self._domain = SigningDomain(GENESIS_DIGEST, self.membership.hash())
+        self.domain = SigningDomain(GENESIS_DIGEST, self.membership.hash())
         self.checkers = Checkers(
             self.keys.keyring(0),
-            self._domain,
+            self.domain,
             self.membership,
             frozenset(plan.twins),
         )
@@ -348,7 +365,7 @@ class Cluster:
         slot = Slot(
             epoch=membership.epoch, term=membership.term(height), view=View(0), height=height
         )
-        payload = self._domain.payload(Kind.COMMIT, slot, digest)
+        payload = self.domain.payload(Kind.COMMIT, slot, digest)
         signatures: list[tuple[MemberIndex, bytes]] = []
         for member in map(MemberIndex, range(certificate_size(membership.n))):
             signature = self.keys.keyring(member).sign(payload)

@@ -24,6 +24,7 @@ FAULTS = (
     "torn_write",
     "pause",
     "twins",
+    "liar",
 )
 """Names under which a run counts how often each fault fired."""
 
@@ -127,6 +128,10 @@ class FaultPlan:
     n: int
     identities: tuple[int, ...]
     """Member index of each instance: 0..n-1, then the second instance of each twin."""
+    liars: tuple[int, ...]
+    """Second instances that are no replicas but say anything."""
+    dice: int
+    """Seed of the liars' dice."""
     links: LinkQuality
     skew_ms: tuple[int, ...]
     """Offset of each instance's wall clock."""
@@ -147,7 +152,7 @@ class FaultPlan:
 
     @property
     def twins(self) -> tuple[int, ...]:
-        """Member indexes that run twice: the Byzantine members."""
+        """Member indexes that run twice, or run and lie: the Byzantine members."""
         return self.identities[self.n :]
 
 
@@ -161,6 +166,8 @@ class Profile:
     fault_probability: int = 500
     """Permille with which each kind of fault is enabled in a seed."""
     twins_permille: int = 400
+    liar_permille: int = 350
+    """Of the second instances."""
     crash_permille: int = 600
     partition_permille: int = 600
     is_gentle: bool = False
@@ -208,6 +215,8 @@ def draw_plan(rng: random.Random, n: int, quorum: int, f: int, profile: Profile)
     return FaultPlan(
         n=n,
         identities=identities,
+        liars=tuple(i for i in range(n, count) if enabled(profile.liar_permille)),
+        dice=rng.getrandbits(32),
         links=links,
         skew_ms=_draw_each(rng, count, SKEW_MS_MAX if skewed else 0),
         drift_permille=_draw_each(rng, count, DRIFT_PERMILLE_MAX if skewed else 0),

@@ -35,6 +35,8 @@ def calm_plan(n: int, *, puppets: Sequence[int] = ()) -> FaultPlan:
     return FaultPlan(
         n=n,
         identities=(*range(n), *puppets),
+        liars=(),
+        dice=0,
         links=LinkQuality(),
         skew_ms=(0,) * (n + len(puppets)),
         drift_permille=(0,) * (n + len(puppets)),

@@ -14,6 +14,7 @@ from typing import final
 from consensus.events import Event, PeerDown, PeerUp, Receive, Tick
 from consensus.membership import MemberIndex
 from consensus.messages import Message
+from consensus.replica import Replica
 from consensus.sim.checkers import InvariantViolation, certificate_size
 from consensus.sim.cluster import Cluster, Instance
 from consensus.sim.faults import (
@@ -162,7 +163,7 @@ class World:
                 self._order += 1
                 heappush(self._queue, (at, self._order, _DELIVER, target, (sender, message), name))
         if source >= self.plan.n:
-            self.fired["twins"] += 1
+            self.fired["liar" if source in self.plan.liars else "twins"] += 1
 
     def request(self, instance: int, answer: Event) -> None:
         self._push(self._now + self._random.randint(0, COMPUTE_MS_MAX), _ANSWER, instance, answer)
@@ -378,10 +379,11 @@ class World:
         lines = [f"not executed {LIVENESS_MS_MAX} ms after healing:"]
         for i in self.plan.core:
             instance = self._instances[i]
+            assert isinstance(instance.replica, Replica)
             lacking = sorted(self._wanted - instance.app.executed)
             lines.append(
                 f"instance {i} at height {len(instance.disk.blocks)} lacks {lacking[:5]}, "
-                f"waits for {instance.replica and instance.replica.waiting_for()}"
+                f"waits for {instance.replica.waiting_for()}"
             )
         return "\n".join(lines)
 

@@ -1,0 +1,274 @@
+"""A Byzantine member that hears everything and says anything it can sign.
+
+It stands in the place of a replica. From what it hears it makes equivocating proposals, votes
+for other digests and slots, VIEW-CHANGEs that forget or bring back old certificates, NEW-VIEWs
+over chosen subsets, forged signatures, false replies, and the words of others as its own.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar, final
+
+from consensus.certificates import (
+    Head,
+    Kind,
+    PreparedCertificate,
+    Seal,
+    SigningDomain,
+    Slot,
+)
+from consensus.events import Broadcast, Effect, Event, Receive, Send
+from consensus.keyring import Keyring
+from consensus.membership import Height, MemberIndex, Membership, View
+from consensus.messages import (
+    Blocks,
+    BodyReply,
+    Commit,
+    GetBlocks,
+    GetBody,
+    GetHead,
+    HeadReply,
+    Message,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Status,
+    ViewChange,
+)
+from consensus.sim.app import decode_block, digest_of
+from consensus.wire import new_view_digest, view_change_digest
+from crypto.hashing import Digest
+
+T = TypeVar("T")
+
+REMEMBERED = 48
+"""Messages of each kind that it can draw upon."""
+LIES_PERMILLE = 120
+"""How often something heard provokes a lie: below one answer each, or lies would multiply."""
+
+
+@final
+class Liar:
+    """Speaks for one member; the same dice give the same lies."""
+
+    def __init__(
+        self,
+        rng: random.Random,
+        *,
+        me: MemberIndex,
+        keyring: Keyring,
+        domain: SigningDomain,
+        membership: Membership,
+        head: Head,
+    ) -> None:
+        self._random = rng
+        self._me = me
+        self._keyring = keyring
+        self._domain = domain
+        self._membership = membership
+        self._heads = [head]
+        self._certificates: list[PreparedCertificate] = []
+        self._view_changes: list[ViewChange] = []
+        self._votes: list[PrePrepare | Prepare | Commit] = []
+        self._others: list[Message] = []
+        self.wake_at: int | None = None
+        self.view = View(0)
+
+    def step(self, event: Event, _now_ms: int) -> tuple[Effect, ...]:
+        """Remember what is heard, and sometimes lie."""
+        if not isinstance(event, Receive):
+            return ()
+        self._remember(event.message)
+        if self._random.randrange(1000) >= LIES_PERMILLE:
+            return ()
+        lies: tuple[Callable[[], list[Message]], ...] = (
+            self._false_votes,
+            self._false_votes,
+            self._false_proposals,
+            self._false_proposals,
+            self._false_view_change,
+            self._false_new_view,
+            self._false_signature,
+            self._false_reply,
+            self._words_of_others,
+        )
+        return tuple(self._spread(message) for message in self._random.choice(lies)())
+
+    def _spread(self, message: Message) -> Effect:
+        if self._random.randrange(3) == 0:
+            return Broadcast(message)
+        others = [MemberIndex(i) for i in range(self._membership.n) if i != self._me]
+        return Send(self._random.choice(others), message)
+
+    def _remember(self, message: Message) -> None:
+        match message:
+            case PrePrepare() | Prepare() | Commit():
+                _keep(self._votes, message)
+            case ViewChange():
+                _keep(self._view_changes, message)
+                _keep(self._heads, message.head)
+                if message.prepared is not None:
+                    _keep(self._certificates, message.prepared)
+            case NewView():
+                for view_change in message.view_changes:
+                    self._remember(view_change)
+            case HeadReply():
+                _keep(self._heads, message.head)
+            case _:
+                _keep(self._others, message)
+
+    # Lies. Each returns what to send.
+
+    def _false_votes(self) -> list[Message]:
+        """PREPARE and COMMIT for some slot heard of, or one near it, and some digest."""
+        if not self._votes:
+            return []
+        heard = self._random.choice(self._votes)
+        slot = self._near(heard.slot)
+        digest = self._random.choice(self._votes).digest
+        if self._random.randrange(3) == 0:
+            digest = Digest(self._random.randbytes(32))
+        prepare = Prepare(
+            slot=slot,
+            digest=digest,
+            sender=self._me,
+            signature=self._sign(Kind.PREPARE, slot, digest),
+        )
+        commit = Commit(
+            slot=slot,
+            digest=digest,
+            sender=self._me,
+            signature=self._sign(Kind.COMMIT, slot, digest),
+        )
+        return [prepare, commit]
+
+    def _false_proposals(self) -> list[Message]:
+        """Two proposals for a slot, made from a body heard of; perhaps it is even the primary."""
+        bodies = [vote for vote in self._votes if isinstance(vote, PrePrepare)]
+        if not bodies:
+            return []
+        heard = self._random.choice(bodies)
+        slot = self._own_slot(heard.slot)
+        content = decode_block(heard.body)
+        assert content is not None, "only blocks are sent"
+        later = replace(content, time_ms=content.time_ms + self._random.choice((1, 5, 100_000)))
+        return [self._propose(slot, body) for body in (heard.body, later.encode())]
+
+    def _false_view_change(self) -> list[Message]:
+        """For a view ahead, with a head and a certificate of its choice, or none."""
+        head = self._random.choice(self._heads)
+        height = head.height + 1
+        certificate = self._random.choice((None, *self._certificates))
+        slot = Slot(
+            epoch=self._membership.epoch,
+            term=self._membership.term(height),
+            view=View(self._random.randint(1, 6)),
+            height=head.height,
+        )
+        digest = view_change_digest(head, certificate)
+        return [
+            ViewChange(
+                slot=slot,
+                head=head,
+                prepared=certificate,
+                sender=self._me,
+                signature=self._sign(Kind.VIEW_CHANGE, slot, digest),
+            )
+        ]
+
+    def _false_new_view(self) -> list[Message]:
+        """Over VIEW-CHANGEs of its choice for a view, most of the time enough of them."""
+        if not self._view_changes:
+            return []
+        wanted = self._random.choice(self._view_changes).slot
+        by_sender = {
+            m.sender: m
+            for m in self._random.sample(self._view_changes, len(self._view_changes))
+            if (m.slot.term, m.slot.view) == (wanted.term, wanted.view)
+        }
+        chosen = sorted(by_sender.values(), key=lambda m: m.sender)
+        count = self._membership.quorum.certificate - (self._random.randrange(4) == 0)
+        proof = tuple(chosen[:count])
+        slot = replace(wanted, height=Height(0))
+        signature = self._sign(Kind.NEW_VIEW, slot, new_view_digest(proof))
+        return [NewView(slot=slot, view_changes=proof, sender=self._me, signature=signature)]
+
+    def _false_signature(self) -> list[Message]:
+        """A vote or a VIEW-CHANGE of its own that nobody signed."""
+        heard = [*self._votes, *self._view_changes]
+        if not heard:
+            return []
+        message = self._random.choice(heard)
+        return [replace(message, sender=self._me, signature=self._random.randbytes(64))]
+
+    def _false_reply(self) -> list[Message]:
+        """Answers that nobody asked for, claims without proof, requests for anything."""
+        heard = self._random.choice(self._votes) if self._votes else None
+        digest = heard.digest if heard is not None else digest_of(b"")
+        head = self._random.choice(self._heads)
+        height = Height(head.height + self._random.randint(1, 3))
+        seal = Seal(view=View(0), signatures=((self._me, self._random.randbytes(64)),))
+        replies: tuple[Message, ...] = (
+            BodyReply(digest, self._random.randbytes(20)),
+            GetBody(digest),
+            GetBlocks(Height(1)),
+            GetHead(digest),
+            HeadReply(
+                nonce=digest,
+                epoch=self._membership.epoch,
+                head=Head(height=height, digest=digest, seal=seal),
+                yours=(),
+            ),
+        )
+        statuses: list[Message] = [
+            replace(m, slot=replace(m.slot, height=Height(m.slot.height + 5)))
+            for m in self._others
+            if isinstance(m, Status)
+        ]
+        blocks: list[Message] = [
+            Blocks((replace(m.blocks[0], seal=seal),))
+            for m in self._others
+            if isinstance(m, Blocks)
+        ]
+        return [self._random.choice([*replies, *statuses, *blocks])]
+
+    def _words_of_others(self) -> list[Message]:
+        """What another member sent, unchanged, over its own link."""
+        heard: list[Message] = [*self._votes, *self._view_changes, *self._others]
+        return [self._random.choice(heard)] if heard else []
+
+    # What lies are made of.
+
+    def _sign(self, kind: Kind, slot: Slot, digest: bytes) -> bytes:
+        return self._keyring.sign(self._domain.payload(kind, slot, digest))
+
+    def _propose(self, slot: Slot, body: bytes) -> PrePrepare:
+        digest = digest_of(body)
+        return PrePrepare(
+            slot=slot,
+            digest=digest,
+            sender=self._me,
+            signature=self._sign(Kind.PRE_PREPARE, slot, digest),
+            body=body,
+        )
+
+    def _near(self, slot: Slot) -> Slot:
+        view = max(0, slot.view + self._random.choice((0, 0, 0, -1, 1)))
+        height = max(1, slot.height + self._random.choice((0, 0, 0, 1)))
+        term = self._membership.term(height)
+        return replace(slot, term=term, view=View(view), height=Height(height))
+
+    def _own_slot(self, slot: Slot) -> Slot:
+        """A slot near by in a view of which it is the primary, if it can be."""
+        near = self._near(slot)
+        for view in range(near.view, near.view + self._membership.n):
+            if self._membership.primary(near.term, view) == self._me:
+                return replace(near, view=View(view))
+        return near
+
+
+def _keep(items: list[T], item: T) -> None:
+    items.append(item)
+    if len(items) > REMEMBERED:
+        del items[0]
