@@ -32,6 +32,7 @@ from market.contracts.market_store import (
     calls,
     cap_of,
     enrolments,
+    household_named,
     load_calendar,
     load_enrolment,
     load_fund,
@@ -71,6 +72,10 @@ def enrol(ctx: CallContext, window: int) -> None:
         raise Revert(RevertCode.NOT_HOUSEHOLD, f"0x{household.hex()} is no member")
     if enrolments.get(ctx, u64(window) + household) is not None:
         raise Revert(RevertCode.ALREADY_ENROLLED, f"in window {window}")
+    if household_named(ctx, window, ctx.caller):
+        # Revoked by the household that enrolled with it, and registered by another one since.
+        detail = f"0x{ctx.caller.hex()} names another household in window {window}"
+        raise Revert(RevertCode.ALREADY_ENROLLED, detail)
     record = load_window(ctx, window)
     if record.enrolled == 0:
         # The first one opens the window: an idle community makes no blocks for empty windows.

@@ -63,6 +63,9 @@ def settle(ctx: CallContext, window: int) -> None:
     if record.closed < record.enrolled and ctx.time_ms < times.closed:
         missing = record.enrolled - record.closed
         raise Revert(RevertCode.WRONG_PHASE, f"{missing} households may still close in time")
+    if record.pending:
+        # After a standstill of the chain: fees of voids that come later would not be counted.
+        raise Revert(RevertCode.WRONG_PHASE, "unconfirmed agreements are not all void yet")
     if ctx.time_ms < times.settled:
         require_service(ctx, OPERATOR)
     _settle(ctx, rules, window, record)

@@ -212,13 +212,18 @@ def load_enrolment(ctx: CallContext, window: int, household: bytes) -> Enrolment
     return enrolment
 
 
+def household_named(ctx: CallContext, window: int, account: bytes) -> bytes:
+    """Return the household whose W is `account`; empty if there is none."""
+    return ctx.get(_HOUSEHOLD_OF + u64(window) + account)
+
+
 def load_enrolment_of(ctx: CallContext, window: int, account: bytes) -> Enrolment:
     """Return the enrolment whose W is `account`.
 
     Reverts:
         NOT_ENROLLED.
     """
-    household = ctx.get(_HOUSEHOLD_OF + u64(window) + account)
+    household = household_named(ctx, window, account)
     if not household:
         detail = f"0x{account.hex()} is not enrolled in window {window}"
         raise Revert(RevertCode.NOT_ENROLLED, detail)

@@ -106,6 +106,8 @@ class BuyerAgent:
         self._band = band
         self._pen = Pen(key, schedule.window)
         self._threads: dict[bytes, _Thread] = {}
+        """By conversation and not by key: anybody may copy a seller's key into an offer of its own,
+        but only the holder of the key can answer, and it answers for its own offer."""
         self._outstanding: dict[int, _Outstanding] = {}
         self._lapsed: dict[int, Agreement] = {}
         """By nonce: acceptances without an answer, which the seller could still record."""
@@ -130,12 +132,12 @@ class BuyerAgent:
     def meet(self, sellers: list[Counterparty]) -> None:
         """Learn the published offers."""
         for seller in sellers:
-            if seller.key not in self._threads and len(self._threads) < COUNTERPARTIES_MAX:
-                conversation = conversation_of(
-                    self._key, seller.key, self._schedule.window, seller.offer_id
-                )
+            conversation = conversation_of(
+                self._key, seller.key, self._schedule.window, seller.offer_id
+            )
+            if conversation not in self._threads and len(self._threads) < COUNTERPARTIES_MAX:
                 tie = tagged_hash(b"hearth/agents/tie", conversation)
-                self._threads[seller.key] = _Thread(seller, conversation, tie)
+                self._threads[conversation] = _Thread(seller, conversation, tie)
 
     def tick(self, now_ms: int) -> tuple[Message, ...]:
         """Bid when a round begins, decide when its time has come, mind the time-outs."""
@@ -148,8 +150,8 @@ class BuyerAgent:
 
     def receive(self, message: Message, now_ms: int) -> tuple[Message, ...]:
         """Take a seller's answer; what makes no sense is ignored."""
-        thread = self._threads.get(message.sender)
-        if thread is None or message.conversation != thread.conversation:
+        thread = self._threads.get(message.conversation)
+        if thread is None or message.sender != thread.seller.key:
             return ()
         match message.performative:
             case Performative.PROPOSE:

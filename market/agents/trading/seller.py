@@ -46,10 +46,12 @@ class _Proposal:
 @final
 @dataclass(slots=True)
 class _Thread:
-    """The conversation with one buyer."""
+    """The conversation with the buyer who holds a key."""
 
-    buyer: Counterparty
     conversation: bytes
+    calls: dict[int, Counterparty] = field(default_factory=dict)
+    """By id: all calls that name the key. Anybody may copy a key into a call of its own, but only
+    its holder can speak; the signature of its acceptance shows which call is its own."""
     proposals: list[_Proposal] = field(default_factory=list)
     is_open: bool = False
     """Proposed to, and neither accepted nor rejected yet."""
@@ -57,6 +59,15 @@ class _Thread:
     """Acceptances that wait for the grant, by nonce."""
     answers: dict[int, tuple[Performative, Reason, int, Message]] = field(default_factory=dict)
     """By nonce: what was answered, so that a repeated acceptance gets the same answer."""
+
+    @property
+    def called(self) -> int:
+        """Wh that the calls ask for."""
+        return sum(call.quantity for call in self.calls.values())
+
+    def is_named(self, account: bytes) -> bool:
+        """Whether one of the calls is that account's."""
+        return any(call.account == account for call in self.calls.values())
 
 
 @final
@@ -115,7 +126,9 @@ class SellerAgent:
                 conversation = conversation_of(
                     buyer.key, self._key, self._schedule.window, self._offer_id
                 )
-                self._threads[buyer.key] = _Thread(buyer, conversation)
+                self._threads[buyer.key] = _Thread(conversation)
+            if buyer.key in self._threads:
+                self._threads[buyer.key].calls[buyer.offer_id] = buyer
 
     def receive(self, message: Message, now_ms: int) -> tuple[Message, ...]:
         """Answer one authentic message; what makes no sense is refused or ignored."""
@@ -145,7 +158,7 @@ class SellerAgent:
         schedule = self._schedule
         if not schedule.is_open(now_ms):
             return (self._reply(bid, Performative.REFUSE, Reason.CLOSED),)
-        quantity = min(self._left, bid.quantity, thread.buyer.quantity)
+        quantity = min(self._left, bid.quantity, thread.called)
         if not quantity:
             return (self._reply(bid, Performative.REFUSE, Reason.EXHAUSTED),)
         round_ = schedule.round_at(now_ms)
@@ -182,7 +195,7 @@ class SellerAgent:
         nonce = message.acceptance.nonce
         if nonce in thread.answers:
             performative, reason, quantity, original = thread.answers[nonce]
-            if self._terms(thread, original) != self._terms(thread, message):
+            if self._terms(original) != self._terms(message):
                 return (self._reply(message, Performative.REFUSE, Reason.MALFORMED),)
             return (self._reply(message, performative, reason, quantity),)
         if nonce in thread.pending:
@@ -212,23 +225,23 @@ class SellerAgent:
         )
         if not is_proposed or message.offer_id != self._offer_id:
             return Reason.NO_SUCH_PROPOSAL
-        terms = self._terms(thread, message)
+        terms = self._terms(message)
         acceptance = message.acceptance
-        if acceptance.seller != self._account or acceptance.buyer != thread.buyer.account:
+        if acceptance.seller != self._account or not thread.is_named(acceptance.buyer):
             return Reason.BAD_SIGNATURE
         # Otherwise the recording would revert, and the quantity would be lost for the window.
         signer = _signer(terms, acceptance.signature)
-        is_theirs = signer is not None and self._may_sign(signer, thread.buyer.account)
+        is_theirs = signer is not None and self._may_sign(signer, acceptance.buyer)
         return Reason.NONE if is_theirs else Reason.BAD_SIGNATURE
 
-    def _terms(self, thread: _Thread, message: Message) -> AcceptedTerms:
+    def _terms(self, message: Message) -> AcceptedTerms:
         assert message.acceptance is not None, "only acceptances have terms"
         return AcceptedTerms(
             chain_id=self._chain_id,
             window=self._schedule.window,
             offer_id=self._offer_id,
             seller=self._account,
-            buyer=thread.buyer.account,
+            buyer=message.acceptance.buyer,
             quantity=message.quantity,
             price=message.price,
             nonce=message.acceptance.nonce,
@@ -267,7 +280,7 @@ class SellerAgent:
         if message.quantity <= left:
             self._remaining -= message.quantity
             self._slots -= 1
-            terms = self._terms(thread, message)
+            terms = self._terms(message)
             self.agreements.append(Agreement(terms, message.acceptance.signature))
             performative, reason, left = Performative.INFORM, Reason.NONE, message.quantity
         thread.answers[message.acceptance.nonce] = (performative, reason, left, message)

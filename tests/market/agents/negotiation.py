@@ -50,6 +50,8 @@ class Neighbourhood:
     negotiation_ms: int = 4_000
     tick_ms: int = 20
     silent_sellers: tuple[int, ...] = ()
+    has_copied_keys: bool = False
+    """Somebody published, before everybody else, offers and calls of 1 Wh with their keys."""
     sent: int = 0
     log: list[Message] = field(default_factory=list)
 
@@ -95,6 +97,22 @@ class Neighbourhood:
             Counterparty(key_of(f"b{i}"), account(f"b{i}").address, quantity, i + 1)
             for i, quantity in enumerate(self.calls)
         ]
+        if self.has_copied_keys:
+            copied = account("thief").address
+            published_offers = [
+                *(
+                    Counterparty(each.key, copied, 1, 100 + each.offer_id)
+                    for each in published_offers
+                ),
+                *published_offers,
+            ]
+            published_calls = [
+                *(
+                    Counterparty(each.key, copied, 1, 100 + each.offer_id)
+                    for each in published_calls
+                ),
+                *published_calls,
+            ]
         for seller in self.sellers.values():
             seller.meet(published_calls)
         for buyer in self.buyers.values():

@@ -79,3 +79,10 @@ def test_scarce_energy_goes_to_the_highest_bids() -> None:
     (agreement,) = next(iter(world.sellers.values())).agreements
     signed = [m.price for m in world.log if m.performative is Performative.ACCEPT_PROPOSAL]
     assert agreement.terms.price == max(signed)
+
+
+def test_copied_keys_keep_nobody_from_trading() -> None:
+    """Whoever sees an offer on its way may publish the same key first; it cannot use it."""
+    world = Neighbourhood([900, 50], [300, 800], seed=3, has_copied_keys=True).run()
+    assert world.left_over == 0
+    assert world.sold == world.bought
