@@ -79,6 +79,8 @@ class FuzzReport:
     """For each core: over the processor time that the workers spent in runs."""
     seconds: float
     """Of wall time."""
+    cpu_seconds: float
+    """Of processor time, of all workers together."""
     faults_fired: dict[str, int]
     blocks_decided: int
     liveness_ms_max: int
@@ -92,6 +94,7 @@ class FuzzReport:
             "messages": self.messages,
             "messages_per_s": self.messages_per_s,
             "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
             "faults_fired": self.faults_fired,
             "blocks_decided": self.blocks_decided,
             "liveness_ms_max": self.liveness_ms_max,
@@ -233,6 +236,7 @@ class _Tally:
             messages=self._messages,
             messages_per_s=int(self._messages / self._seconds) if self._seconds else 0,
             seconds=wall_s,
+            cpu_seconds=self._seconds,
             faults_fired={name: self._fired[name] for name in FAULTS},
             blocks_decided=self._blocks,
             liveness_ms_max=self._liveness_ms,
