@@ -66,8 +66,9 @@ def restore(s: State, records: Sequence[Record]) -> None:
                     s.certificate_body = s.find_body(certificate.digest)
             case ViewChangeRecord(view_change):
                 _remember(s, signed_core(view_change))
-                s.asked = max(s.asked, view_change.slot.view)
-                s.view_changes[s.me] = view_change
+                if view_change.slot.term == s.term:
+                    s.asked = max(s.asked, view_change.slot.view)
+                    s.view_changes[s.me] = view_change
             case NewViewRecord():
                 _restore_view(s, record)
     own = s.view_changes[s.me]
@@ -91,6 +92,8 @@ def _restore_view(s: State, record: NewViewRecord) -> None:
     new_view = record.new_view
     if new_view.sender == s.me:
         _remember(s, signed_core(new_view))
+    if new_view.slot.term != s.term:
+        return
     choice = choose_proposal(new_view.view_changes)
     if isinstance(choice, Contradiction):
         raise CorruptLog("the vote log holds a NEW-VIEW that contradicts itself")

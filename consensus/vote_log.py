@@ -124,7 +124,8 @@ def compact(records: Iterable[Record], *, epoch: int, term: int, height: int) ->
     """The records that still bind a replica whose head is at `height`, durably.
 
     Votes at or below the head are void, because the head is decided; view changes and new
-    views bind until their term is over. Views only grow, so of each kind (and height) the
+    views bind until their term is over, also those of terms that the head has not reached (a
+    block store older than the log). Views only grow, so of each kind and height, or term, the
     record of the highest view suffices, and the proposal that the certificate is for. `epoch`
     and `term` are those of `height` + 1.
     """
@@ -133,7 +134,7 @@ def compact(records: Iterable[Record], *, epoch: int, term: int, height: int) ->
     for record in bound:
         slot = record_slot(record)
         is_vote = isinstance(record, ProposalRecord | CommitRecord)
-        key = (record.TAG, slot.height if is_vote else 0)
+        key = (record.TAG, slot.height if is_vote else slot.term)
         known = newest.get(key)
         if known is None or record_slot(known).view <= slot.view:
             newest[key] = record
@@ -151,7 +152,7 @@ def _is_bound(record: Record, epoch: int, term: int, height: int) -> bool:
     slot = record_slot(record)
     if isinstance(record, ProposalRecord | CommitRecord):
         return slot.epoch == epoch and slot.height > height
-    return slot.epoch == epoch and slot.term == term
+    return slot.epoch == epoch and slot.term >= term
 
 
 def record_slot(record: Record) -> Slot:

@@ -118,6 +118,7 @@ class ConsensusDriver:
             )
         except CorruptLog as error:
             raise CorruptStore(f"votes.log does not belong to this node: {error}") from error
+        self._forget_void()
         self._events: deque[Event] = deque()
         self._effects: deque[Effect] = deque()
         self._outbox: list[tuple[int | None, Channel, bytes]] = []
@@ -328,13 +329,19 @@ class ConsensusDriver:
     def _apply(self, block: SealedBlock) -> None:
         begin = perf_counter()
         self._chain.apply(block)
-        membership = self._chain.membership()
-        term = membership.term(block.height + 1)
-        self._vote_log.advance(epoch=membership.epoch, term=term, height=block.height)
+        self._forget_void()
         self._metrics.processing("apply", perf_counter() - begin)
         # The level before the answer: on Applied the replica builds at once if work waits.
+        membership = self._chain.membership()
         self._events.appendleft(Applied(block.height, block.digest, membership))
         self._is_work_stale = True
+
+    def _forget_void(self) -> None:
+        """Tell the vote log where the durable head is: votes up to it bind nobody."""
+        membership, height = self._chain.membership(), self._chain.height
+        self._vote_log.advance(
+            epoch=membership.epoch, term=membership.term(height + 1), height=height
+        )
 
     def _serve(self, to: int, from_height: int, limit: int) -> None:
         blocks = self._chain.store.sealed_blocks(from_height, limit, MAX_BLOCKS_BYTES)

@@ -10,6 +10,8 @@ holds, and trying again may report success for pages that the kernel has dropped
 """
 
 import os
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -18,9 +20,9 @@ from consensus.vote_log import Record, compact, encode_frame, replay
 from node.errors import CorruptStore, StorageError
 
 REWRITE_BYTES = 8 << 20
-"""Length at which decided records are dropped: rewritten every few hundred full blocks."""
+"""Length above which void records are dropped by a rewrite: once in hundreds of blocks."""
 LOG_BYTES_MAX = 64 << 20
-"""A larger file is refused at start: REWRITE_BYTES and the votes of one term fit many times."""
+"""A larger file is refused at start: what binds at any moment fits into it many times."""
 RESERVE_BYTES = 1 << 20
 """Zeros that are written ahead at a time."""
 _MARGIN_BYTES = 4096
@@ -40,6 +42,9 @@ class VoteLogFile:
         """
         self._path = path
         self._pending: list[tuple[Record, ...]] = []
+        self._compact: Callable[[Iterable[Record]], tuple[Record, ...]] | None = None
+        """Set by `advance`: without the head nobody can say which records are void."""
+        self._rewrite_above = REWRITE_BYTES
         self.records: tuple[Record, ...] = ()
         try:
             is_new = not path.exists()
@@ -77,6 +82,10 @@ class VoteLogFile:
                 self._write(encode_frame(group, self._size))
         else:
             self._write(frame)
+        if self._size > self._rewrite_above and self._compact is not None:
+            # Views that fail at one height add records, and no block comes to make them void.
+            self.records = self._compact(self.records)
+            self._rewrite()
 
     def _write(self, frame: bytes) -> None:
         try:
@@ -94,10 +103,12 @@ class VoteLogFile:
     def advance(self, *, epoch: int, term: int, height: int) -> None:
         """Forget what no longer binds once the block at `height` is durable.
 
-        `epoch` and `term` are those of `height` + 1. The file shrinks by a rewrite, seldom.
+        `epoch` and `term` are those of `height` + 1. The file shrinks by a rewrite, seldom. Call
+        it once at the start, too: until then nothing can be dropped.
         """
-        self.records = compact(self.records, epoch=epoch, term=term, height=height)
-        if self._size > REWRITE_BYTES:
+        self._compact = partial(compact, epoch=epoch, term=term, height=height)
+        self.records = self._compact(self.records)
+        if self._size > self._rewrite_above:
             self._rewrite()
 
     def close(self) -> None:
@@ -142,6 +153,8 @@ class VoteLogFile:
         os.close(self._file)
         self._file, self._size = file, len(frames)
         self._reserved = self._size + RESERVE_BYTES
+        # Where what binds is large itself, not a rewrite for each record that follows.
+        self._rewrite_above = max(REWRITE_BYTES, 2 * self._size)
 
     def _failure(self, error: OSError) -> StorageError:
         return StorageError(f"{self._path} cannot be written: {error}; the node must stop")

@@ -214,6 +214,11 @@ def test_a_log_of_a_later_term_than_the_block_store_keeps_the_replica_quiet_for_
     learn(net, replica)
     assert replica.is_learner
     assert replica.waiting_for().awaited is Awaited.INCARNATION
+    assert replica.asked == 0
+    short = compact([record], epoch=0, term=0, height=0)
+    replica = make_replica(net, recovered=short)
+    learn(net, replica)
+    assert replica.waiting_for().awaited is Awaited.INCARNATION
 
 
 # The learner (rule 19).

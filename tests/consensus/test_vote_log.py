@@ -161,3 +161,10 @@ def test_compaction_keeps_the_highest_view_and_the_certified_proposal():
     log = (first[0], first[2], second[0], second[2], third[0], *first[3:], *third[3:])
     kept = compact(log, epoch=0, term=0, height=0)
     assert kept == (second[0], second[2], third[0], *third[3:])
+
+
+def test_compaction_keeps_view_changes_of_terms_that_the_head_has_not_reached():
+    """A block store that is older than the log: dropped, they would be forgotten for good."""
+    now, later = records_of(), records_of(term=2, height=40)
+    kept = compact(now + later, epoch=0, term=0, height=16)
+    assert kept == (*now[3:], *later)

@@ -14,8 +14,8 @@ from node.storage import vote_log
 from node.storage.vote_log import VoteLogFile
 
 
-def record(height: int, body: bytes = b"body") -> ProposalRecord:
-    slot = Slot(epoch=Epoch(0), term=Term(0), view=View(0), height=Height(height))
+def record(height: int, body: bytes = b"body", *, view: int = 0) -> ProposalRecord:
+    slot = Slot(epoch=Epoch(0), term=Term(0), view=View(view), height=Height(height))
     return ProposalRecord(
         PrePrepare(
             slot=slot,
@@ -158,4 +158,32 @@ def test_a_failing_disk_is_an_error_that_says_stop(tmp_path, monkeypatch):
             log.append((record(1),))
             with pytest.raises(StorageError, match="must stop"):
                 log.sync()
+    log.close()
+
+
+def test_views_that_fail_at_one_height_do_not_fill_the_disk(tmp_path, monkeypatch):
+    """No block is decided, so nothing but the rewrite on `sync` ever drops a record."""
+    monkeypatch.setattr(vote_log, "REWRITE_BYTES", 40_000)
+    path = tmp_path / "votes.log"
+    log = VoteLogFile(path)
+    log.advance(epoch=0, term=0, height=6)
+    for view in range(100):
+        write(log, (record(7, bytes(10_000), view=view),))
+        assert log.size < 60_000
+    log.close()
+    last = read(path)[-1]
+    assert last == record(7, bytes(10_000), view=99)
+
+
+def test_what_binds_is_not_rewritten_for_each_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(vote_log, "REWRITE_BYTES", 1_000)
+    log = VoteLogFile(tmp_path / "votes.log")
+    log.advance(epoch=0, term=0, height=0)
+    rewrites = []
+    rewrite = log._rewrite
+    monkeypatch.setattr(log, "_rewrite", lambda: rewrites.append(log.size) or rewrite())
+    for height in range(1, 200):
+        write(log, (record(height, bytes(1_000)),))
+    assert len(log.records) == 199
+    assert len(rewrites) < 12
     log.close()
