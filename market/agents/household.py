@@ -5,7 +5,7 @@ transactions, so nonces never race; the member's own account only registers them
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from crypto.hashing import tagged_hash
@@ -45,9 +45,9 @@ class HouseholdConfig:
     household: AccountKey
     seller: AccountKey
     buyer: AccountKey
-    secret: bytes
+    secret: bytes = field(repr=False)
     """32 bytes: negotiation keys and the household's prices follow from it."""
-    data_key: bytes
+    data_key: bytes = field(repr=False)
     """32 bytes: keys of anchored batches and of the sealed household."""
     endpoint: str
     battery: BatteryModel | None

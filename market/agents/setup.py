@@ -1,7 +1,7 @@
 """Registration of a household's agents: once, when the software first runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from nacl import bindings as sodium
@@ -34,7 +34,7 @@ class AgentIdentity:
     """By account name ("seller"), in the order of registration."""
     box_key: bytes
     """32 bytes, X25519: for sealed messages to the household."""
-    data_key: bytes
+    data_key: bytes = field(repr=False)
     """32 secret bytes: whoever is given them can open the sealed household."""
     endpoint: str
 

@@ -42,8 +42,9 @@ from vm.native import (
     view,
 )
 
-PENDING_MAX = 1024
-"""Withdrawals that wait for their payout; bounds the list that `pending` returns."""
+PENDING_PER_HOUSEHOLD_MAX = 8
+"""Withdrawals of one household or service that wait for their payout: bounds the list of all that
+wait, so that nobody can fill it and keep the others from their money."""
 
 _CONTENT_TAG = b"hearth/ramp/deposit"
 _COUNT = b"n"
@@ -54,6 +55,8 @@ _USED = b"u"
 _NEXT_ID = b"#"
 _PENDING = b"p"
 """Ids of unpaid withdrawals, joined, 8 bytes each."""
+_PENDING_OF = b"o"
+"""Household or service -> how many of them are its own."""
 
 _VIEWS = FUNCTIONS["Ramp"]
 WithdrawalRow = tuple[U64, Address, U256, Bytes32, U64, Bool]
@@ -142,7 +145,7 @@ class Ramp(NativeContract):
             BAD_ARGUMENT: amount zero or above SUPPLY_MAX.
             INSUFFICIENT_FUNDS.
             NOT_HOUSEHOLD: the caller is an agent.
-            TOO_MANY: PENDING_MAX wait for their payout.
+            TOO_MANY: PENDING_PER_HOUSEHOLD_MAX of its own wait for their payout.
 
         Emits: WithdrawalRequested, Transfer.
         """
@@ -151,15 +154,16 @@ class Ramp(NativeContract):
         if not 0 < amount <= SUPPLY_MAX:
             detail = f"amount must lie in 1..{SUPPLY_MAX}, got {amount}"
             raise Revert(RevertCode.BAD_ARGUMENT, detail)
-        waiting = ctx.get(_PENDING)
-        if len(waiting) >= 8 * PENDING_MAX:
-            raise Revert(RevertCode.TOO_MANY, f"{PENDING_MAX} withdrawals wait")
+        own = ctx.get_int(_PENDING_OF + ctx.sponsor)
+        if own >= PENDING_PER_HOUSEHOLD_MAX:
+            raise Revert(RevertCode.TOO_MANY, f"{own} withdrawals of this household wait")
         MONEY.burn(ctx.at(MONEY_TOKEN), ctx.sponsor, amount)
         withdrawal_id = ctx.get_int(_NEXT_ID) + 1
         ctx.put_int(_NEXT_ID, withdrawal_id)
         withdrawal = Withdrawal(ctx.sponsor, amount, payout_hash, paid=False)
         _withdrawals.put(ctx, withdrawal, u64(withdrawal_id))
-        ctx.put(_PENDING, waiting + u64(withdrawal_id))
+        ctx.put(_PENDING, ctx.get(_PENDING) + u64(withdrawal_id))
+        ctx.put_int(_PENDING_OF + ctx.sponsor, own + 1)
         ctx.emit(WithdrawalRequested(withdrawal_id, ctx.sponsor, amount, payout_hash))
         return withdrawal_id
 
@@ -189,6 +193,8 @@ class Ramp(NativeContract):
             ctx.put(_USED + reference, b"\1")
             waiting = _split_ids(ctx.get(_PENDING))
             ctx.put(_PENDING, b"".join(u64(other) for other in waiting if other != id_))
+            own = _PENDING_OF + withdrawal.household
+            ctx.put_int(own, ctx.get_int(own) - 1)
             ctx.emit(WithdrawalPaid(id_))
 
     @view(gas=METHOD)

@@ -60,3 +60,20 @@ def test_a_standstill_over_recording_leaves_nothing_pledged_for_ever(monkeypatch
     assert (locked, held) == (0, 0)
     chain.send(OPERATOR, "Market", "withdrawFund", fund)
     assert chain.one("MoneyToken", "balanceOf", MARKET) == free
+
+
+def test_a_flood_of_withdrawals_holds_up_nobody_else():
+    chain = Chain()
+    for i in (0, 1):
+        chain.pay_in(home(i), 10_000)
+    flood = [(home(0), "Ramp", "requestWithdrawal", (1, b"\1" * 32))] * 1_100
+    for at in range(0, len(flood), 100):
+        chain.block(flood[at : at + 100])
+    assert chain.send(home(1), "Ramp", "requestWithdrawal", 10_000, b"\2" * 32) == [9]
+    assert len(chain.one("Ramp", "pending")) == 9
+    with pytest.raises(Reverted) as caught:
+        chain.send(home(0), "Ramp", "requestWithdrawal", 1, b"\1" * 32)
+    assert caught.value.code == "TOO_MANY"
+    for i in range(3):
+        chain.send(home(i), "Ramp", "confirmPayout", 1, b"\3" * 32)
+    chain.send(home(0), "Ramp", "requestWithdrawal", 1, b"\1" * 32)
