@@ -22,7 +22,8 @@ from crypto.keystore import HouseholdKeys
 from node.chain import VERSION, Chain
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver
-from node.errors import ConfigError, StorageError
+from node.errors import ConfigError
+from node.failure import failure_in, spawn
 from node.gossip import Gossip
 from node.home import Home, endpoints, load_config, load_genesis, load_keys, load_token
 from node.log import log_block, set_up
@@ -134,7 +135,7 @@ class Node:
             metrics=self.metrics,
         )
         await self.rpc.start()
-        self._tending = asyncio.create_task(self._tend())
+        self._tending = spawn(self._tend(), "housekeeping failed")
 
     async def stop(self) -> None:
         """Leave in order: no promise is cut short, because each was synced before it was sent."""
@@ -253,8 +254,9 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
         """What no task has caught: our own bugs and a failing disk stop the node."""
         error = context.get("exception")
         _log.error("stray error", message=context["message"], error=repr(error), exc_info=error)
-        if isinstance(error, StorageError | AssertionError):
-            end(error)
+        failure = failure_in(context)
+        if failure is not None:
+            end(failure)
 
     loop.set_exception_handler(on_stray_error)
     node = open_node(path, natives, end, password)
@@ -274,6 +276,6 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     error = await stopped
     if error is not None:
         _log.error("node stops", error=repr(error), exc_info=error)
-        sys.stderr.write(f"{node.config.name} stops: {error}\n")
+        sys.stderr.write(f"{node.config.name} stops: {error or repr(error)}\n")
     await node.stop()
     return 0 if error is None else 1

@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from node.failure import report, spawn
 from node.p2p.config import NetworkConfig
 from node.p2p.errors import LinkRefused
 from node.p2p.frames import (
@@ -120,10 +121,10 @@ class PeerNetwork:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True)
         )
-        self._tasks = [asyncio.create_task(self._keep_house())]
+        self._tasks = [spawn(self._keep_house(), "the watch over links failed")]
         for peer in self._peers.values():
             if peer.endpoint.index > self._me:
-                self._tasks.append(asyncio.create_task(self._keep_dialling(peer)))
+                self._tasks.append(spawn(self._keep_dialling(peer), "dialling failed"))
 
     async def stop(self) -> None:
         """Close all links and stop listening. Callbacks end before it returns."""
@@ -293,19 +294,17 @@ class PeerNetwork:
         peer.link = link
         peer.links += 1
         _log.info("peer up", peer=peer.endpoint.name)
-        self._on_up(member)
 
         def on_frame(channel: Channel, payload: bytes) -> None:
             if member not in self._partitioned:
                 self._on_frame(member, channel, payload)
 
         try:
+            self._on_up(member)
             await link.run(on_frame)
         except Exception as error:  # noqa: BLE001  The edge of a task: the loop's handler decides.
             link.end(f"our own failure: {error!r}")
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a frame's handler failed", "exception": error}
-            )
+            report("a link's handler failed", error)
         finally:
             self._retire(peer, link)
             await link.close()
@@ -320,7 +319,10 @@ class PeerNetwork:
         _log.info("peer down", peer=peer.endpoint.name, reason=link.end_reason)
         if link.is_fault:
             self.suspect(peer.endpoint.index, link.end_reason, points=25)
-        self._on_down(peer.endpoint.index)
+        try:
+            self._on_down(peer.endpoint.index)
+        except Exception as error:  # noqa: BLE001  The web server would only log it.
+            report("a link's handler failed", error)
 
     async def _keep_house(self) -> None:
         """End links that are dead without having said so."""

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias, final
 import structlog
 
 from crypto.errors import DecodeError
-from node.errors import MempoolFull, NodeError
+from node.errors import MempoolFull, NodeError, StorageError
+from node.failure import report
 from node.rpc.errors import Code, RpcFault, full_pool, invalid_params, refused_transaction
 from node.rpc.values import Args, BadValue, Json, Out
 from vm.errors import InvalidTransaction
@@ -147,6 +148,9 @@ def _fault(name: str, error: Exception) -> RpcFault:
             return full_pool(error)
         case BadValue() | DecodeError():
             return RpcFault(Code.INVALID_PARAMS, str(error))
+        case StorageError():
+            report(f"{name} cannot read the store", error)  # It stops the node.
+            return RpcFault(Code.INTERNAL, str(error))
         case NodeError():
             return RpcFault(Code.INTERNAL, str(error))
         case _:

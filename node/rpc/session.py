@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TypeAlias, final
 
 import aiohttp
+import structlog
 from aiohttp import web
 
 from node.chain import Chain
+from node.errors import StorageError
+from node.failure import report
 from node.log_query import LogQuery, log_entries
 from node.relay import Envelope
 from node.relay_service import RelayService
@@ -44,6 +47,8 @@ QUEUE_MAX = 10_000
 """Pushed items that wait for a slow reader; above it the connection is closed."""
 RELAY_KEYS_MAX = 1_024
 _NAME_MAX = 64
+
+_log = structlog.get_logger("rpc")
 
 Source: TypeAlias = AsyncGenerator[Out, None]
 """What a subscription pushes; closed when it ends."""
@@ -150,6 +155,8 @@ class Session:
                 self._subscriptions[name] = asyncio.create_task(self._push(name, prefix, source))
         except ConnectionError:
             pass  # Nobody is there to be answered; `run` ends by itself.
+        except Exception as error:  # noqa: BLE001  The edge of a task.
+            await self._fail(error)
         finally:
             self._room.release()
 
@@ -207,8 +214,19 @@ class Session:
             )
         except ConnectionError:
             pass  # The reader has gone; `run` ends by itself.
+        except Exception as error:  # noqa: BLE001  The edge of a task.
+            await self._fail(error)
         finally:
             self._subscriptions.pop(name, None)
+
+    async def _fail(self, error: Exception) -> None:
+        """Close the connection: a reader must never wait for what will not come."""
+        _log.error("rpc session failed", error=repr(error), exc_info=error)
+        if isinstance(error, StorageError):
+            report("a subscription cannot read the store", error)
+        await self._socket.close(
+            code=aiohttp.WSCloseCode.INTERNAL_ERROR, message=b"internal error: see the node's log"
+        )
 
     def _eth_source(self, args: Args) -> Source:
         first = self._feeds.chain.height + 1
