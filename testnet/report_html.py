@@ -215,10 +215,8 @@ def _plot_prices(report: Report) -> Figure:
     traded = [row for row in report["per_window"] if row["price_eur_per_kwh"] is not None]
     hours = [row["hour"] for row in traded]
     mean = [row["price_eur_per_kwh"] for row in traded]
-    spread = [
-        [row["price_eur_per_kwh"] - row["price_min_eur_per_kwh"] for row in traded],
-        [row["price_max_eur_per_kwh"] - row["price_eur_per_kwh"] for row in traded],
-    ]
+    low = [row["price_min_eur_per_kwh"] for row in traded]
+    high = [row["price_max_eur_per_kwh"] for row in traded]
     every = [row["hour"] for row in report["per_window"]]
     for key, label, style in (
         ("pool_buy_eur_per_kwh", "pool, buying", "--"),
@@ -226,9 +224,9 @@ def _plot_prices(report: Report) -> Figure:
     ):
         values = [row[key] for row in report["per_window"]]
         axes.step(every, values, style, where="mid", label=label, color=_COLOURS["grey"])
-    axes.errorbar(
-        hours, mean, yerr=spread, fmt="o", capsize=3, label="agreements", color=_COLOURS["sold"]
-    )
+    # Lines and not error bars: where all prices are equal, rounding may put the mean outside.
+    axes.vlines(hours, low, high, color=_COLOURS["sold"])
+    axes.plot(hours, mean, "o", label="agreements", color=_COLOURS["sold"])
     axes.set_xlim(-0.6, len(every) - 0.4)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("hour")

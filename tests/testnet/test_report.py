@@ -1,5 +1,6 @@
 """The report of a tiny day, and every condition broken on purpose."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -208,6 +209,14 @@ def test_a_report_with_a_broken_condition_has_not_passed():
     for condition in report["conditions"].values():
         condition["ok"] = True
     assert is_passed(report)
+
+
+def test_a_mean_price_that_rounding_puts_below_the_least_is_drawn():
+    """Found by the demo: three agreements at one price, and a mean an ulp lower."""
+    report = make_report(RUN)
+    row = report["per_window"][0]
+    row["price_eur_per_kwh"] = math.nextafter(row["price_min_eur_per_kwh"], 0)
+    assert render(report, []).count("<svg") == 4
 
 
 def test_the_page_shows_every_household_and_escapes_what_it_shows():
