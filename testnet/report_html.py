@@ -248,7 +248,7 @@ def _plot_day(readings: Sequence[Sequence[QuarterReading]]) -> Figure:
     stored = [sum(s[q].soc_wh for s in readings) / 1000 for q in range(quarters)]
     axes.plot(hours, stored, "--", label="batteries, kWh", color=_COLOURS["sold"])
     axes.set_xlabel("hour")
-    axes.set_xlim(0, quarters / QUARTERS_PER_HOUR)
+    axes.set_xlim(0, max(1, quarters) / QUARTERS_PER_HOUR)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure
