@@ -117,7 +117,7 @@ def _on_pre_prepare(s: State, m: PrePrepare) -> None:
         s.suspect(m.sender, Reason.WRONG_PRIMARY, f"not the primary of view {view}")
         return
     known = s.pre_prepares.get(view)
-    if known is not None and known.digest == m.digest:
+    if known is not None and (known.digest == m.digest or not s.may_check(m.sender)):
         return
     if not is_vote_signed(s, m):
         s.suspect(m.sender, Reason.BAD_SIGNATURE, "PRE-PREPARE")
@@ -144,6 +144,8 @@ def _on_prepare(s: State, m: Prepare) -> None:
     known = s.prepares[m.sender]
     if known is not None and (known.slot.view > m.slot.view or known == m):
         return
+    if known is not None and not s.may_check(m.sender):
+        return
     if not is_vote_signed(s, m):
         s.suspect(m.sender, Reason.BAD_SIGNATURE, "PREPARE")
     elif known is None or known.slot.view < m.slot.view:
@@ -156,6 +158,8 @@ def _on_commit(s: State, m: Commit) -> None:
     """Keep a member's newest COMMIT, of any view: it may decide even a view we left."""
     known = s.commits[m.sender]
     if known is not None and (known.slot.view > m.slot.view or known == m):
+        return
+    if known is not None and not s.may_check(m.sender):
         return
     if not is_vote_signed(s, m):
         s.suspect(m.sender, Reason.BAD_SIGNATURE, "COMMIT")

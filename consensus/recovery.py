@@ -165,7 +165,7 @@ def on_get_head(s: State, sender: MemberIndex, m: GetHead) -> None:
 
 def on_head_reply(s: State, sender: MemberIndex, m: HeadReply) -> None:
     """Count the head of a member; follow it if it is proven and above ours (rule 20)."""
-    if s.nonce is None or m.nonce != s.nonce:
+    if s.nonce is None or m.nonce != s.nonce or not s.may_check(sender):
         return
     for vote in m.yours:
         _recall(s, sender, vote)

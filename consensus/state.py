@@ -268,6 +268,14 @@ class State:
         self.peers[member].claimed_height = 0
         self.claimed_max = max(peer.claimed_height for peer in self.peers)
 
+    def may_check(self, member: MemberIndex) -> bool:
+        """Whether to check a message of `member` of which a correct member sends few.
+
+        One view change of all members, twice over, passes at once (rules 34, 35): a correct
+        member is not held up even where views fail one after another.
+        """
+        return self.peers[member].may_spend(self.now_ms, self.config.retransmit_ms, 2 * self.n)
+
     # Effects.
 
     def emit(self, effect: Effect) -> None:

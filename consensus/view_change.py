@@ -77,6 +77,8 @@ def on_view_change(s: State, sender: MemberIndex, m: ViewChange) -> None:
     known = s.view_changes[sender]
     if known is not None and (known.slot.view > m.slot.view or known == m):
         return
+    if not s.may_check(sender):
+        return
     fault = view_change_fault(s, m)
     if fault is not None:
         s.suspect(sender, Reason.BAD_CERTIFICATE, f"VIEW-CHANGE: {fault}")
@@ -97,16 +99,12 @@ def on_new_view(s: State, sender: MemberIndex, m: NewView) -> None:
     if m.slot.epoch != s.epoch or m.slot.term != s.term:
         return
     if s.new_view is not None and m.slot == s.new_view.slot and m != s.new_view:
-        if m.sender == s.new_view.sender and is_signed(s, signed_core(m)):
+        if m.sender == s.new_view.sender and s.may_check(sender) and is_signed(s, signed_core(m)):
             accuse(s, s.new_view, m)
         return
     if m.slot.view <= s.view or m.slot.view < s.asked or s.applying is not None:
         return
-    if m.sender != s.membership.primary(s.term, m.slot.view):
-        s.suspect(sender, Reason.WRONG_PRIMARY, f"NEW-VIEW by member {m.sender}")
-        return
-    if not is_signed(s, signed_core(m)):
-        s.suspect(sender, Reason.BAD_SIGNATURE, "NEW-VIEW")
+    if not _is_signed_by_primary(s, sender, m):
         return
     fault = new_view_fault(s, m)
     if fault is not None:
@@ -120,6 +118,19 @@ def on_new_view(s: State, sender: MemberIndex, m: NewView) -> None:
     for view_change in m.view_changes:
         note_proven_head(s, view_change)
     _enter(s, m, choice)
+
+
+def _is_signed_by_primary(s: State, sender: MemberIndex, m: NewView) -> bool:
+    """Whether it is the word of its view's primary; if not, who passed it on is at fault."""
+    if m.sender != s.membership.primary(s.term, m.slot.view):
+        s.suspect(sender, Reason.WRONG_PRIMARY, f"NEW-VIEW by member {m.sender}")
+        return False
+    if not s.may_check(sender):
+        return False
+    if not is_signed(s, signed_core(m)):
+        s.suspect(sender, Reason.BAD_SIGNATURE, "NEW-VIEW")
+        return False
+    return True
 
 
 def _refuse_new_view(s: State, m: NewView, fault: str) -> None:
