@@ -276,6 +276,6 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     error = await stopped
     if error is not None:
         _log.error("node stops", error=repr(error), exc_info=error)
-        sys.stderr.write(f"{node.config.name} stops: {error or repr(error)}\n")
+        sys.stderr.write(f"{node.config.name} stops: {str(error) or repr(error)}\n")
     await node.stop()
     return 0 if error is None else 1
