@@ -49,6 +49,7 @@ from crypto.errors import DecodeError
 from node.chain import Chain
 from node.errors import CorruptStore, NodeError
 from node.executor import digest_of
+from node.inbox import Inbox
 from node.links import Links
 from node.metrics import Metrics
 from node.p2p.frames import Channel
@@ -56,8 +57,9 @@ from node.records import ConsensusStatus
 from node.storage.vote_log import VoteLogFile
 from vm.errors import InvalidBlock
 
-EVENTS_MAX = 10_000
-"""Messages that wait for the replica; more are dropped, as a network may: they are repeated."""
+SERVE_BYTES_PER_S = 8 << 20
+"""Blocks read for one member that asks again and again; who catches up needs longer to execute
+them."""
 SUSPICION_POINTS: Final = {
     # A wrong clock, ours or theirs, can cause it.
     Reason.INVALID_PROPOSAL: 2,
@@ -119,7 +121,9 @@ class ConsensusDriver:
         except CorruptLog as error:
             raise CorruptStore(f"votes.log does not belong to this node: {error}") from error
         self._forget_void()
-        self._events: deque[Event] = deque()
+        self._inbox = Inbox()
+        self._serve_at_s: dict[int, float] = {}
+        """When a member may be served blocks again."""
         self._effects: deque[Effect] = deque()
         self._outbox: list[tuple[int | None, Channel, bytes]] = []
         """Member (None: all others), channel, payload: leave after the next sync."""
@@ -149,15 +153,16 @@ class ConsensusDriver:
 
     def on_frame(self, member: int, payload: bytes) -> None:
         """Take a payload of the consensus or catch-up channel."""
+        if not self._inbox.has_room(member, len(payload)):
+            return
         try:
             message = decode_message(payload)
         except (DecodeError, MalformedMessage) as error:
             self._metrics.suspect("MALFORMED")
             self._links.suspect(member, str(error))
             return
-        if len(self._events) >= EVENTS_MAX:
-            return
-        self._push(Receive(MemberIndex(member), message))
+        self._inbox.receive(member, message, len(payload))
+        self._schedule()
 
     def on_up(self, member: int) -> None:
         """The link with `member` is open."""
@@ -187,7 +192,7 @@ class ConsensusDriver:
     # The loop.
 
     def _push(self, event: Event) -> None:
-        self._events.append(event)
+        self._inbox.put(event)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -221,9 +226,8 @@ class ConsensusDriver:
                     return
             elif self._is_work_stale:
                 self._refresh_pending()
-            elif self._events:
-                event = self._events.popleft()
-                self._step(event)
+            elif self._inbox:
+                self._step(self._inbox.pop())
             else:
                 break
         self._flush()
@@ -307,10 +311,10 @@ class ConsensusDriver:
         self._metrics.processing("build", perf_counter() - begin)
         if executed is None:
             self._told_pending = False
-            self._events.appendleft(NothingToBuild(effect.height))
+            self._inbox.put_first(NothingToBuild(effect.height))
             self._arm_work()
         else:
-            self._events.appendleft(Built(effect.height, executed.digest, executed.body))
+            self._inbox.put_first(Built(effect.height, executed.digest, executed.body))
 
     def _validate(self, effect: Validate) -> None:
         if effect.height != self._chain.height + 1:
@@ -324,7 +328,7 @@ class ConsensusDriver:
             _log.warning("proposal refused", height=effect.height, reason=str(error))
             is_ok = False
         self._metrics.processing("validate", perf_counter() - begin)
-        self._events.appendleft(Validated(effect.digest, is_ok))
+        self._inbox.put_first(Validated(effect.digest, is_ok))
 
     def _apply(self, block: SealedBlock) -> None:
         begin = perf_counter()
@@ -333,7 +337,7 @@ class ConsensusDriver:
         self._metrics.processing("apply", perf_counter() - begin)
         # The level before the answer: on Applied the replica builds at once if work waits.
         membership = self._chain.membership()
-        self._events.appendleft(Applied(block.height, block.digest, membership))
+        self._inbox.put_first(Applied(block.height, block.digest, membership))
         self._is_work_stale = True
 
     def _forget_void(self) -> None:
@@ -344,9 +348,14 @@ class ConsensusDriver:
         )
 
     def _serve(self, to: int, from_height: int, limit: int) -> None:
+        now_s = self._loop.time()
+        if now_s < self._serve_at_s.get(to, 0):
+            return
         blocks = self._chain.store.sealed_blocks(from_height, limit, MAX_BLOCKS_BYTES)
         if blocks:
-            self._outbox.append((to, Channel.CATCH_UP, encode_message(Blocks(blocks))))
+            reply = encode_message(Blocks(blocks))
+            self._serve_at_s[to] = now_s + len(reply) / SERVE_BYTES_PER_S
+            self._outbox.append((to, Channel.CATCH_UP, reply))
 
     # Work.
 
@@ -356,7 +365,7 @@ class ConsensusDriver:
         is_pending = self._chain.has_work()
         if is_pending != self._told_pending:
             self._told_pending = is_pending
-            self._events.appendleft(Pending(is_pending))
+            self._inbox.put_first(Pending(is_pending))
         if not is_pending:
             self._arm_work()
 

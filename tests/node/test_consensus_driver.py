@@ -6,7 +6,7 @@ import pytest
 
 from consensus.certificates import Slot
 from consensus.config import MAX_MESSAGE_BYTES
-from consensus.events import Apply, Broadcast, Persist
+from consensus.events import Apply, Broadcast, Persist, Receive
 from consensus.membership import Epoch, Height, MemberIndex, Term, View
 from consensus.messages import (
     Commit,
@@ -18,6 +18,7 @@ from consensus.messages import (
 )
 from consensus.vote_log import ProposalRecord
 from consensus.wire import decode_message, encode_message
+from node import consensus_driver, inbox
 from node.errors import StorageError
 from node.p2p.frames import Channel
 from tests.node.cluster import Cluster, Node, make_tx
@@ -247,6 +248,57 @@ def test_in_one_step_the_sync_and_the_vote_come_before_the_block_is_written(tmp_
         await asyncio.sleep(0.05)
         assert recorder.trace == ["append", "sync", "Prepare", "Prepare", "Prepare", "apply"]
         assert node.fatal == []
+        cluster.kill()
+
+    run(main())
+
+
+def test_a_flood_is_bounded_and_does_not_displace_anothers_votes(tmp_path, monkeypatch):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        node = cluster.nodes[0]
+        await asyncio.sleep(0.05)
+        stepped = []
+        step = node.driver.replica.step
+        monkeypatch.setattr(
+            node.driver.replica, "step", lambda e, now: stepped.append(e) or step(e, now)
+        )
+        monkeypatch.setattr(inbox, "MEMBER_BYTES_MAX", 10_000)
+        flooder, other = ((node.index + i) % 4 for i in (1, 2))
+        payload = encode_message(GetBlocks(1))
+        for _ in range(1000):  # In one turn of the loop: none is stepped meanwhile.
+            node.driver.on_frame(flooder, payload)
+        node.driver.on_frame(other, payload)
+        await asyncio.sleep(0.05)
+        senders = [event.sender for event in stepped if isinstance(event, Receive)]
+        assert 0 < senders.count(flooder) <= 10_000 // inbox.MESSAGE_COST_BYTES
+        assert other in senders
+        node.driver.on_frame(flooder, payload)  # Room again, once they are done.
+        await asyncio.sleep(0.05)
+        assert len([e for e in stepped if isinstance(e, Receive)]) > len(senders)
+        cluster.kill()
+
+    run(main())
+
+
+def test_blocks_are_not_served_faster_than_the_limit(tmp_path, monkeypatch):
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        await cluster.sealed(cluster.nodes[0].chain.submit(make_tx(cluster.genesis, 0, 0)))
+        node = cluster.nodes[0]
+        reads = []
+        read = node.store.sealed_blocks
+        monkeypatch.setattr(
+            node.store, "sealed_blocks", lambda *args: reads.append(args) or read(*args)
+        )
+        monkeypatch.setattr(consensus_driver, "SERVE_BYTES_PER_S", 1_000)
+        for member in (1, 2):
+            for _ in range(3):
+                node.driver.on_frame((node.index + member) % 4, encode_message(GetBlocks(1)))
+                await asyncio.sleep(0.02)
+        assert len(reads) == 2
         cluster.kill()
 
     run(main())
