@@ -36,6 +36,9 @@ CONTRACTS: dict[str, dict[str, int | str]] = {
     },
 }
 """Prices in 10⁻⁸ EUR per Wh; what stands nowhere here has the contract's default."""
+LARGE_COMMUNITY = 32
+"""Households above which a seller may need more buyers than the contract's default allows."""
+AGREEMENTS_MAX_LARGE = 64
 
 
 @final
@@ -99,8 +102,19 @@ def make_genesis(community: Community, keys: CommunityKeys, options: GenesisOpti
             (name, service.account.address)
             for name, service in zip(SERVICES, keys.services, strict=True)
         ),
-        contracts=CONTRACTS,
+        contracts={**CONTRACTS, "market": _market_of(len(members))},
     )
+
+
+def _market_of(households: int) -> dict[str, int | str]:
+    """Return the market's parameters: in a large community a seller makes many small agreements.
+
+    With the default of 16 the last large seller of a day of 48 households is left with kilowatt-
+    hours that its neighbours need; with the contract's most, 64, nothing is left.
+    """
+    if households <= LARGE_COMMUNITY:
+        return CONTRACTS["market"]
+    return {**CONTRACTS["market"], "agreements_max": AGREEMENTS_MAX_LARGE}
 
 
 def make_member(

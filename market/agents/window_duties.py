@@ -59,6 +59,8 @@ class WindowState:
     """Offers and calls on the chain, by their events."""
     market_read: int = -1
     """How many there were when the views were last asked."""
+    forgotten_wh: int = 0
+    """Called for before the software began anew: its acceptances are on their way unremembered."""
     to_confirm: tuple[bytes, ...] = ()
     """Recorded agreements of ours that the buyer stands by."""
     is_attested: bool = False
@@ -134,8 +136,10 @@ class WindowDuties:
     def _see_ours(self, event: Event) -> tuple[Action, ...]:
         """Follow what concerns our enrolled account of a window."""
         match event:
-            case TransactionAllowed(window, _, buyer, agreement_id) if self._is_own(window, buyer):
-                if self._desk.confirms(window, agreement_id):
+            case TransactionAllowed(window, _, buyer, agreement_id, _, quantity) if self._is_own(
+                window, buyer
+            ):
+                if self._desk.confirms(window, agreement_id) or self._trusts(window, quantity):
                     self._state(window).to_confirm += (agreement_id,)
             case TransactionConfirmed(window, agreement_id):
                 self._outbox.done((f"confirm-{agreement_id.hex()}", window))
@@ -150,6 +154,18 @@ class WindowDuties:
             case _:
                 pass
         return ()
+
+    def _trusts(self, window: int, quantity: int) -> bool:
+        """Whether an agreement that is not remembered may stand.
+
+        The contract has checked that an account of ours signed it; what was given up before the
+        restart, and bought elsewhere, could be among it, so only the demand is bought.
+        """
+        state = self._state(window)
+        if quantity > state.forgotten_wh:
+            return False
+        state.forgotten_wh -= quantity
+        return True
 
     def _state(self, window: int) -> WindowState:
         return self.windows.setdefault(window, WindowState())
@@ -171,6 +187,7 @@ class WindowDuties:
         state.is_published = True
         self._outbox.done(("publish", window))
         if self._started_ms is None or self._started_ms > began_ms:
+            state.forgotten_wh = quantity if side is Side.BUYER else 0
             return (Report("window-not-traded", (("window", window),)),)
         return self._desk.open(window, side, account=account, offer_id=number, quantity=quantity)
 

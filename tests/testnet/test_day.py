@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from market.abi import CallMade, OfferMade, TransactionAllowed
+from market.abi import CallMade, Enrolled, OfferMade, TransactionAllowed, TransactionConfirmed
 from market.agents.events import decode_events
 from testnet.report import is_passed
 from testnet.sim.day import Day, DayOptions, run_day
@@ -104,6 +104,17 @@ def test_other_communities_sell_out_and_conserve_too(seed) -> None:
     assert report["windows"] == 18
 
 
+@pytest.mark.slow
+def test_a_large_community_sells_out_in_its_fullest_hours() -> None:
+    """48 households until the evening, when many small buyers share what few large sellers have."""
+    day = run_day(DayOptions(households=48, windows=18, check_every=1_000))
+    report = report_of(day, wall_s=1.0)
+    assert day.violations == []
+    assert report["conserved"]
+    assert report["unsold_while_demanded_wh"] == 0
+    assert report["energy_traded_wh"] > 60_000
+
+
 def test_a_slow_and_lossy_neighbourhood_still_sells_out() -> None:
     """5 % of the messages lost, up to 300 ms each way, 300 ms a block, in rounds of 455 ms."""
     options = DayOptions(
@@ -145,6 +156,29 @@ def test_agents_that_start_anew_finish_what_they_owe(after_ms) -> None:
     assert [
         each["window"] for each in report["per_window"] if each["unsold_while_demanded_wh"]
     ] in ([], [at_ms // 9_000 + 1])
+
+
+def test_a_buyer_that_starts_anew_stands_by_what_it_signed() -> None:
+    """It dies in the last moment of the negotiation and remembers nothing of its acceptances."""
+    day = run_day(DayOptions(windows=11, restarts=(("h86", 10 * 9_000 - 2_550),), check_every=20))
+    events = [event for block in day.chain.blocks for event in decode_events(block)]
+    household = day.genesis.members[1].account
+    (buyer,) = [
+        event.account
+        for event in events
+        if isinstance(event, Enrolled) and (event.window, event.household) == (10, household)
+    ]
+    bought = {
+        event.agreement_id
+        for event in events
+        if isinstance(event, TransactionAllowed) and (event.window, event.buyer) == (10, buyer)
+    }
+    assert bought
+    assert bought <= {
+        event.agreement_id for event in events if isinstance(event, TransactionConfirmed)
+    }
+    assert report_of(day, wall_s=1.0)["unsold_while_demanded_wh"] == 0
+    assert failed_transactions(day) == []
 
 
 SILENT = ["operator", "external_market", "meter h39", "h86"]
