@@ -8,7 +8,8 @@ import asyncio
 import random
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import final
 
 import aiohttp
@@ -49,6 +50,8 @@ class _Peer:
     dropped: int = 0
     links: int = 0
     last_error: str = ""
+    knock: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is known to be up, so that the next attempt to dial it need not wait."""
 
 
 @final
@@ -125,6 +128,8 @@ class PeerNetwork:
         for peer in self._peers.values():
             if peer.endpoint.index > self._me:
                 self._tasks.append(spawn(self._keep_dialling(peer), "dialling failed"))
+            else:
+                self._tasks.append(spawn(self._knock_at(peer), "knocking failed"))
 
     async def stop(self) -> None:
         """Close all links and stop listening. Callbacks end before it returns."""
@@ -168,7 +173,10 @@ class PeerNetwork:
 
         As in a real partition their links fall silent first and are closed for it later.
         """
+        healed = self._partitioned - members
         self._partitioned = members - {self._me}
+        for member in healed:
+            self._peers[member].knock.set()
 
     @property
     def up(self) -> frozenset[int]:
@@ -227,6 +235,7 @@ class PeerNetwork:
         if member is None or member not in self._peers:
             raise LinkRefused("certificate is not another member's")
         if member > self._me:
+            self._hear_knock(self._peers[member])
             raise LinkRefused("the member with the lower index dials")
         self._check_welcome(member)
         peer = self._peers[member]
@@ -256,10 +265,36 @@ class PeerNetwork:
                 self._note_failure(peer, error)
                 pause_ms = min(2 * pause_ms, self._config.dial_cap_ms)
             jitter = 0.5 + random.random()  # noqa: S311  Spreads dials; nothing to guess.
-            await asyncio.sleep(pause_ms * jitter / 1000)
+            await asyncio.sleep(self._config.dial_base_ms * jitter / 1000)
+            with suppress(TimeoutError):
+                async with asyncio.timeout((pause_ms - self._config.dial_base_ms) * jitter / 1000):
+                    await peer.knock.wait()
+                    pause_ms = self._config.dial_base_ms
+            peer.knock.clear()
+
+    async def _knock_at(self, peer: _Peer) -> None:
+        """Show a member that dials us that we are up: else it may pause for seconds first.
+
+        It refuses the link, as it must: it dials itself.
+        """
+        context = client_context(self._identity, (peer.endpoint.certificate,))
+        with suppress(aiohttp.ClientError, OSError, TimeoutError, LinkRefused):
+            socket = await self._connect(peer, context)
+            await socket.close()
+
+    def _hear_knock(self, peer: _Peer) -> None:
+        if peer.link is None:
+            peer.knock.set()
+        elif peer.link.silent_ms >= self._config.replace_ms:
+            peer.link.end("replaced: silent while the peer knocked")
 
     async def _dial(self, peer: _Peer, context: ssl.SSLContext) -> None:
         """Open a link and serve it until it ends."""
+        await self._serve(peer, await self._connect(peer, context))
+
+    async def _connect(
+        self, peer: _Peer, context: ssl.SSLContext
+    ) -> aiohttp.ClientWebSocketResponse:
         endpoint = peer.endpoint
         self._check_welcome(endpoint.index)
         assert self._session is not None, "start() makes the session"
@@ -278,7 +313,7 @@ class PeerNetwork:
             except BaseException as error:
                 await socket.close(message=str(error).encode()[:100])
                 raise
-        await self._serve(peer, socket)
+        return socket
 
     def _check_callee(
         self, endpoint: MemberEndpoint, socket: aiohttp.ClientWebSocketResponse

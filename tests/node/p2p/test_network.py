@@ -67,6 +67,41 @@ def test_a_stopped_member_is_down_at_once_and_up_again_when_it_is_back():
     asyncio.run(scenario())
 
 
+def test_who_comes_back_knocks_and_need_not_wait_for_the_next_dial():
+    """The lower index dials; after a while in vain it pauses far longer than a start takes."""
+
+    async def scenario():
+        members = endpoints(2)
+        patient = dataclasses.replace(FAST, dial_base_ms=20, dial_cap_ms=60_000)
+        first, second = Host(0, members, config=patient), Host(1, members)
+        async with running(first):
+            await asyncio.sleep(1)  # Six attempts at least: the next pause is a second or more.
+            begin = asyncio.get_running_loop().time()
+            async with running(second):
+                await first.until(lambda: first.changes == [("up", 1)])
+                assert asyncio.get_running_loop().time() - begin < 0.5
+
+    asyncio.run(scenario())
+
+
+def test_a_healed_partition_need_not_wait_for_the_next_dial():
+    async def scenario():
+        members = endpoints(2)
+        patient = dataclasses.replace(FAST, dial_base_ms=20, dial_cap_ms=60_000)
+        first, second = Host(0, members, config=patient), Host(1, members)
+        async with running(first, second):
+            await first.until(lambda: first.changes == [("up", 1)])
+            first.network.set_partition(frozenset({1}))
+            await first.until(lambda: first.changes[-1] == ("down", 1))
+            await asyncio.sleep(1)
+            begin = asyncio.get_running_loop().time()
+            first.network.set_partition(frozenset())
+            await first.until(lambda: first.changes[-1] == ("up", 1))
+            assert asyncio.get_running_loop().time() - begin < 0.5
+
+    asyncio.run(scenario())
+
+
 def test_another_chain_is_refused_with_the_reason():
     async def scenario():
         members = endpoints(2)
