@@ -7,6 +7,7 @@ once, and whoever comes up is told all that waits.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import final
 
@@ -27,6 +28,10 @@ BATCH_BYTES_MAX = 512 << 10
 BATCH_COUNT_MAX = 4096
 PASS_ON_MS = 500
 """Age at which a peer's transaction is passed on: it should long be sealed."""
+TURN_COUNT = 16
+"""Peers' transactions admitted in one turn of the loop: some milliseconds of signature checks."""
+INCOMING_BYTES_MAX = 8 << 20
+"""Of one member's transactions that wait to be looked at; batches above it are dropped."""
 SEEN_MAX = 16_384
 """Hashes remembered, so that what comes again costs one hash."""
 
@@ -50,6 +55,8 @@ _FAULTS = frozenset(
     )
 )
 """Reasons that do not depend on the head: a correct member never passes such a transaction on."""
+_MAY_PASS = frozenset((TxReason.UNREGISTERED, TxReason.NONCE_TOO_HIGH, TxReason.QUOTA_EXCEEDED))
+"""Reasons that a block, which others may have already, can lift: looked at again when it comes."""
 
 
 @final
@@ -66,11 +73,15 @@ class Gossip:
         """Hashes of peers' transactions that may have to be passed on, and when they came."""
         self._pass_on_timer: asyncio.TimerHandle | None = None
         self._seen: dict[bytes, None] = {}
+        self._incoming: dict[int, deque[bytes]] = {}
+        """Of each member, what was not looked at yet; a member with nothing is not in it."""
+        self._incoming_bytes: dict[int, int] = {}
+        self._admission: asyncio.Handle | None = None
         chain.on_transaction(self._on_transaction)
 
     def close(self) -> None:
         """Stop the timers."""
-        for timer in (self._flush_timer, self._pass_on_timer):
+        for timer in (self._flush_timer, self._pass_on_timer, self._admission):
             if timer is not None:
                 timer.cancel()
 
@@ -81,18 +92,44 @@ class Gossip:
         except DecodeError as error:
             self._links.suspect(member, str(error))
             return
-        for raw in batch:
-            digest = keccak256(raw)
-            if digest in self._seen:
-                continue
-            self._remember(digest)
-            try:
-                self._chain.submit(raw, is_own=False)
-            except InvalidTransaction as error:
-                if error.reason in _FAULTS:
-                    self._links.suspect(member, str(error))
-            except MempoolFull:
-                del self._seen[digest]  # There may be room when it comes again.
+        size = self._incoming_bytes.get(member, 0) + sum(map(len, batch))
+        if size > INCOMING_BYTES_MAX:
+            return  # As lost as by a network: whoever has them passes them on once more.
+        self._incoming_bytes[member] = size
+        self._incoming.setdefault(member, deque()).extend(batch)
+        if self._admission is None:
+            self._admit_some()
+
+    def _admit_some(self) -> None:
+        """Admit a few of each member in turn, then let the loop go: votes must not wait."""
+        self._admission = None
+        for _ in range(TURN_COUNT):
+            if not self._incoming:
+                return
+            member = next(iter(self._incoming))
+            waiting = self._incoming.pop(member)
+            raw = waiting.popleft()
+            self._incoming_bytes[member] -= len(raw)
+            if waiting:
+                self._incoming[member] = waiting
+            self._admit(member, raw)
+        if self._incoming:
+            self._admission = asyncio.get_running_loop().call_soon(self._admit_some)
+
+    def _admit(self, member: int, raw: bytes) -> None:
+        digest = keccak256(raw)
+        if digest in self._seen:
+            return
+        self._remember(digest)
+        try:
+            self._chain.submit(raw, is_own=False)
+        except InvalidTransaction as error:
+            if error.reason in _FAULTS:
+                self._links.suspect(member, str(error))
+            elif error.reason in _MAY_PASS:
+                del self._seen[digest]
+        except MempoolFull:
+            del self._seen[digest]  # There may be room when it comes again.
 
     def on_up(self, member: int) -> None:
         """Tell a member that came up all that waits here."""

@@ -222,11 +222,13 @@ class Mempool:
     def has_executable(self, now_ms: int) -> bool:
         """Whether a block at `now_ms` could hold something that waits here."""
         for sponsor, share in self._shares.items():
-            ready = [lane.entries[lane.start].tx for lane in share.lanes.values() if lane.is_ready]
-            if ready:
-                left = self._accounts.gas_left(sponsor, now_ms)
-                if any(tx.gas_limit <= left for tx in ready):
-                    return True
+            left: int | None = None
+            for lane in share.lanes.values():
+                if lane.is_ready:
+                    if left is None:
+                        left = self._accounts.gas_left(sponsor, now_ms)
+                    if lane.entries[lane.start].tx.gas_limit <= left:
+                        return True
         return False
 
     def pending_nonce(self, address: bytes) -> int | None:

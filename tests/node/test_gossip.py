@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from crypto.codec import encode
 from crypto.errors import DecodeError
 from node.chain import Chain
-from node.gossip import BATCH_BYTES_MAX, BATCH_COUNT_MAX, Gossip, decode_batch, encode_batches
+from node.gossip import (
+    BATCH_BYTES_MAX,
+    BATCH_COUNT_MAX,
+    TURN_COUNT,
+    Gossip,
+    decode_batch,
+    encode_batches,
+)
 from node.p2p.frames import Channel
 from node.storage.block_store import ChainStore
 from tests.node.cluster import make_genesis, make_tx, wall_ms
@@ -108,7 +115,7 @@ def test_whoever_comes_up_hears_all_that_waits(peer):
 
 def test_what_was_seen_is_not_looked_at_again(peer, monkeypatch):
     async def main():
-        raw = make_tx(GENESIS, 0, 5_000)  # Too far ahead: refused, and so not in the pool.
+        raw = make_tx(make_genesis(name="other"), 0, 0)  # Refused, and so not in the pool.
         asked = []
         submit = peer.chain.submit
         monkeypatch.setattr(
@@ -117,6 +124,54 @@ def test_what_was_seen_is_not_looked_at_again(peer, monkeypatch):
         for member in (1, 2, 3):
             peer.gossip.on_frame(member, batch_of(raw))
         assert len(asked) == 1
+
+    asyncio.run(main())
+
+
+def test_what_was_only_early_is_looked_at_when_it_comes_again(peer):
+    """Else a node that lags by a block would never hear of it, and stand there as primary."""
+
+    async def main():
+        early, before = make_tx(GENESIS, 0, 65), make_tx(GENESIS, 0, 0)
+        peer.gossip.on_frame(1, batch_of(early))
+        assert len(peer.chain.pool) == 0
+        peer.gossip.on_frame(1, batch_of(before))
+        peer.gossip.on_frame(2, batch_of(early))
+        assert len(peer.chain.pool) == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.e2e
+def test_a_large_batch_is_admitted_in_turns_and_nobody_waits_behind_anothers(peer):
+    async def main():
+        flood = [make_tx(GENESIS, 0, nonce) for nonce in range(60)]
+        peer.gossip.on_frame(1, batch_of(*flood))
+        assert len(peer.chain.pool) == TURN_COUNT
+        peer.gossip.on_frame(2, batch_of(make_tx(GENESIS, 1, 0)))
+        await asyncio.sleep(0)
+        senders = {tx.sender() for tx in peer.chain.pool.transactions()}
+        assert len(senders) == 2
+        assert len(peer.chain.pool) == 2 * TURN_COUNT
+        await asyncio.sleep(0.05)
+        assert len(peer.chain.pool) == 61
+
+    asyncio.run(main())
+
+
+@pytest.mark.e2e
+def test_what_waits_to_be_looked_at_is_bounded(peer, monkeypatch):
+    async def main():
+        raws = [make_tx(GENESIS, 0, nonce) for nonce in range(60)]
+        size = sum(map(len, raws))
+        monkeypatch.setattr("node.gossip.INCOMING_BYTES_MAX", size)
+        peer.gossip.on_frame(1, batch_of(*raws))
+        peer.gossip.on_frame(1, batch_of(*raws))
+        await asyncio.sleep(0.05)
+        assert len(peer.chain.pool) == 60
+        more = make_tx(GENESIS, 0, 60)
+        peer.gossip.on_frame(1, batch_of(more))
+        assert len(peer.chain.pool) == 61
 
     asyncio.run(main())
 
