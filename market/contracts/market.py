@@ -57,15 +57,17 @@ class Market(NativeContract):
         rules_records.put(ctx, read_rules(params, ctx.genesis))
 
     def on_deadline(self, ctx: CallContext, payload: bytes) -> None:
-        """End recording, settle and pay, or forfeit. Never reverts: nothing may be stuck."""
+        """End recording, settle and pay, forfeit, delete. Never reverts: nothing may be stuck."""
         due, window = payload[:1], int.from_bytes(payload[1:], "big")
         if due == market_agreements.VOID_DUE:
             market_agreements.void_unconfirmed(ctx, window)
         elif due == market_enrolment.SETTLE_DUE:
             market_settlement.settle_due(ctx, window)
-        else:
-            assert due == market_settlement.FORFEIT_DUE, f"unknown deadline {payload!r}"
+        elif due == market_settlement.FORFEIT_DUE:
             market_settlement.forfeit_due(ctx, window)
+        else:
+            assert due == market_settlement.DELETE_DUE, f"unknown deadline {payload!r}"
+            market_settlement.delete_due(ctx, window)
 
     # Before delivery --------------------------------------------------------------------------
 

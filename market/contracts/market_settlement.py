@@ -31,6 +31,7 @@ from market.contracts.market_store import (
     WindowRecord,
     all_enrolments,
     book,
+    delete_window,
     households_of,
     load_calendar,
     load_enrolment,
@@ -50,6 +51,10 @@ FORFEIT_DUE = b"l"
 """Payload of the deadline at which late closing ends, followed by the window."""
 PAYMENTS_PER_ENTRY = 8
 """Households that one run of a deadline pays or looks at; see ENTRY_GAS_BASE."""
+DELETE_DUE = b"d"
+"""Payload of the deadline at which a window's records are deleted, followed by the window."""
+DELETIONS_PER_ENTRY = 20
+"""Records that one run of that deadline deletes."""
 
 
 def settle(ctx: CallContext, window: int) -> None:
@@ -220,6 +225,10 @@ def settle_due(ctx: CallContext, window: int) -> None:
     if end < len(households):
         save_window(ctx, window, replace(record, paid_cursor=end))
         _schedule_again(ctx, rules, window)
+        return
+    # Twice the patience with late closing: as long again as anything can still change.
+    patience = 2 * rules.late_windows * ctx.genesis.window_ms
+    ctx.schedule(ctx.time_ms + patience, DELETE_DUE + u64(window))
 
 
 def _schedule_again(ctx: CallContext, rules: Rules, window: int) -> None:
@@ -320,3 +329,16 @@ def _forfeit(
     ctx.emit(Forfeited(window, enrolment.account, enrolment.household, rules.deposit))
     ctx.emit(FundChanged(window, rules.deposit))
     return released
+
+
+def delete_due(ctx: CallContext, window: int) -> None:
+    """Delete the records of a finished window, a few at a time; for the queue.
+
+    Everybody is paid or has forfeited: late closing ends late_windows after the settlement, this
+    comes twice as long after the last payment. The events stay in the history.
+    """
+    record = load_window(ctx, window)
+    # After a standstill of the chain, forfeiting in chunks may be under way; it goes first.
+    is_deletable = record.is_finished and record.forfeit_cursor == 0
+    if not is_deletable or not delete_window(ctx, window, record, DELETIONS_PER_ENTRY):
+        ctx.schedule(ctx.time_ms, DELETE_DUE + u64(window))

@@ -310,6 +310,44 @@ def set_energy_debt(ctx: CallContext, household: bytes, debt: int) -> None:
     ctx.put_int(_DEBT + household, debt)
 
 
+def delete_window(ctx: CallContext, window: int, record: WindowRecord, budget: int) -> bool:
+    """Delete up to `budget` offers, calls, agreements and enrolments, and then the window itself.
+
+    In this order, so that what is left can still be viewed. Returns whether nothing is left.
+    """
+    number = u64(window)
+    offers_left = max(0, record.offers - budget)
+    for offer_id in range(record.offers, offers_left, -1):
+        offers.delete(ctx, number + u64(offer_id))
+        if conditions_of(ctx, window, offer_id):
+            set_conditions(ctx, window, offer_id, b"")
+    budget -= record.offers - offers_left
+    calls_left = max(0, record.calls - budget)
+    for call_id in range(record.calls, calls_left, -1):
+        calls.delete(ctx, number + u64(call_id))
+    budget -= record.calls - calls_left
+    agreements_left = max(0, record.agreements - budget)
+    for index in range(record.agreements, agreements_left, -1):
+        agreements.delete(ctx, agreement_id_at(ctx, window, index - 1))
+        ctx.put(_AGREEMENT_AT + number + u64(index - 1), b"")
+    budget -= record.agreements - agreements_left
+    households = households_of(ctx, window)
+    kept = households[: max(0, len(households) - budget)]
+    for household in households[len(kept) :]:
+        account = load_enrolment(ctx, window, household).account
+        enrolments.delete(ctx, number + household)
+        ctx.put(_HOUSEHOLD_OF + number + account, b"")
+    ctx.put(_HOUSEHOLDS + number, b"".join(kept))
+    if kept:
+        left = replace(record, offers=offers_left, calls=calls_left, agreements=agreements_left)
+        save_window(ctx, window, left)
+        return False
+    if ctx.get(_CAP + number):
+        ctx.put(_CAP + number, b"")
+    windows.delete(ctx, number)
+    return True
+
+
 def load_fund(ctx: CallContext) -> Fund:
     """Return the Market's money as it is divided."""
     return funds.get(ctx) or Fund()

@@ -53,6 +53,10 @@ class Records(Generic[T]):
         """Write `record` under `key`."""
         ctx.put(self._prefix + key, self._struct.pack(*self._values(record)))
 
+    def delete(self, ctx: CallContext, key: bytes = b"") -> None:
+        """Delete the record under `key`, which must exist."""
+        ctx.put(self._prefix + key, b"")
+
 
 def u64(number: int) -> bytes:
     """Return `number` (0..2**64-1) as the 8 bytes of a key."""

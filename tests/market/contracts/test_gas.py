@@ -25,7 +25,8 @@ def loaded(n, attested):
     chain.negotiate(W)
     for i in everybody:
         chain.send(home(i), "Market", "enrol", W)
-        chain.send(home(i), "Market", "makeOffer", W, 1, 10, KEY, b"")
+        chain.send(home(i), "Market", "makeOffer", W, 1, 10, KEY, b"\1" * 256)
+        chain.send(home(i), "Market", "makeCall", W, 10, KEY)
     chain.record(W)
     for i in everybody:
         chain.allow(W, i + 1, home(i), home((i + 1) % n), 5, 20_000)
@@ -52,5 +53,6 @@ def test_every_deadline_stays_below_what_genesis_demands(n, attested, monkeypatc
     chain = loaded(n, attested)
     chain.advance(chain.start(W + 4))
     chain.advance(chain.start(W + 4 + 73))
-    assert set(used) == {b"v", b"s", b"l"}
+    chain.advance(chain.start(W + 4 + 146))
+    assert set(used) == {b"v", b"s", b"l", b"d"}
     assert max(used.values()) <= ENTRY_GAS_BASE + ENTRY_GAS_PER_MEMBER * n, used

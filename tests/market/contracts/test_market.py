@@ -19,6 +19,7 @@ from tests.market.contracts.chain import (
     home,
     meter,
 )
+from vm.context import storage_key
 
 KEY = b"\7" * 32
 Q = 2**14 - 1
@@ -216,6 +217,22 @@ class Neighbourhood:
         bills = sum(self.net(w, i) for w in range(FIRST, LAST + 1) for i in self.homes)
         assert sum(chain.money(home(i)) for i in self.homes) == self.n * 200 * EUR + bills
 
+    def check_deleted(self):
+        """Twice late_windows later the state holds nothing of the windows, and all the money."""
+        chain = self.chain
+        before = chain.view("Market", "fund"), [chain.money(home(i)) for i in self.homes]
+        kept = storage_key(MARKET, b"")
+        assert {key[len(kept) :][:1] for key in chain.state if key.startswith(kept)} > {b"w"}
+        chain.advance(chain.start(LAST + 4 + 2 * 72 + 2))
+        left = {key[len(kept) :][:1] for key in chain.state if key.startswith(kept)}
+        assert left <= {b"r", b"f", b"d"}, "rules, the fund, and debts"
+        assert before == (
+            chain.view("Market", "fund"),
+            [chain.money(home(i)) for i in self.homes],
+        )
+        for w in range(FIRST, LAST + 1):
+            assert chain.one("Market", "phase", w) == Phase.DONE
+
     def row(self, w, i):
         if not any(self.chain.one("Market", "enrolmentOf", w, home(i).address)):
             return None
@@ -269,6 +286,7 @@ def test_the_simulation_is_not_idle():
         neighbourhood = Neighbourhood(random.Random(seed), 5, 1000 * EUR)
         neighbourhood.play()
         neighbourhood.check_end()
+        neighbourhood.check_deleted()
         for name, count in neighbourhood.did.items():
             totals[name] += count
     assert all(count >= 5 for count in totals.values()), totals
