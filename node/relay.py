@@ -116,7 +116,7 @@ class RelayConfig:
     hold_windows_max: int = 3
     """Largest expiry, in windows from now."""
     held_bytes_max: int = 64 << 20
-    """All that is held, of all sources."""
+    """All that is held; each member has an equal share, as origin and forwarder together."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -170,7 +170,7 @@ class _Usage:
 class _Held:
     envelope: Envelope
     data: bytes
-    is_own: bool
+    source: int
 
 
 @final
@@ -187,10 +187,13 @@ class Relay:
         """
         self._config = config
         self._me = me
-        self._others = len(set(members) - {me})
+        count = len(set(members) | {me})
+        self._others = count - 1
+        self._share_bytes = config.held_bytes_max // count
         self._up: set[int] = set()
         self._held: dict[bytes, _Held] = {}  # By id, in order of arrival.
-        self._held_bytes = 0
+        self._held_bytes: dict[int, int] = {}
+        """By source: the member whose link it came over, or this one."""
         self._usage: dict[tuple[int, bool], _Usage] = {}
         self._subscribers: dict[int, set[bytes]] = {}
         self._by_key: dict[bytes, set[int]] = {}
@@ -208,7 +211,7 @@ class Relay:
         refusal = self._refuse(self._me, envelope, len(data), now_ms, is_forwarded=False)
         if refusal is not None:
             return (refusal,)
-        return (*self._transmit(data), *self._hold(name, envelope, data, is_own=True))
+        return (*self._transmit(data), *self._hold(name, envelope, data, self._me))
 
     def receive(self, member: int, payload: bytes, now_ms: int) -> tuple[RelayEffect, ...]:
         """Take what a member sent on the relay channel.
@@ -233,7 +236,7 @@ class Relay:
         )
         if refusal is not None:
             return (refusal,)
-        effects = self._hold(name, envelope, data, is_own=False)
+        effects = self._hold(name, envelope, data, member)
         if hop == Hop.FORWARD:
             others = tuple(m for m in sorted(self._up) if m != member)
             return (Transmit(others, bytes((Hop.FORWARDED,)) + data), *effects)
@@ -280,7 +283,7 @@ class Relay:
         return tuple(
             Transmit((member,), bytes((Hop.KEEP,)) + held.data)
             for held in self._held.values()
-            if held.is_own and held.envelope.expires_ms > now_ms
+            if held.source == self._me and held.envelope.expires_ms > now_ms
         )
 
     def peer_down(self, member: int) -> None:
@@ -291,7 +294,8 @@ class Relay:
         """Drop what has expired; call it now and then, at least once a window."""
         gone = [name for name, held in self._held.items() if held.envelope.expires_ms <= now_ms]
         for name in gone:
-            self._held_bytes -= len(self._held.pop(name).data)
+            held = self._held.pop(name)
+            self._held_bytes[held.source] -= len(held.data)
 
     def _refuse(
         self, source: int, envelope: Envelope, size: int, now_ms: int, *, is_forwarded: bool
@@ -317,24 +321,24 @@ class Relay:
         if (
             usage.messages + 1 > factor * config.messages_per_window
             or usage.bytes + size > factor * config.bytes_per_window
-            or self._held_bytes + size > config.held_bytes_max
+            or self._held_bytes.get(source, 0) + size > self._share_bytes
         ):
             return Refused(
                 source,
                 Refusal.OVER_LIMIT,
                 f"at most {factor * config.messages_per_window} messages and "
                 f"{factor * config.bytes_per_window} bytes a window, "
-                f"{config.held_bytes_max} bytes held in all",
+                f"{self._share_bytes} bytes held",
             )
         usage.messages += 1
         usage.bytes += size
         return None
 
     def _hold(
-        self, name: bytes, envelope: Envelope, data: bytes, *, is_own: bool
+        self, name: bytes, envelope: Envelope, data: bytes, source: int
     ) -> tuple[RelayEffect, ...]:
-        self._held[name] = _Held(envelope, data, is_own)
-        self._held_bytes += len(data)
+        self._held[name] = _Held(envelope, data, source)
+        self._held_bytes[source] = self._held_bytes.get(source, 0) + len(data)
         subscribers = self._by_key.get(envelope.to_key)
         return (Deliver(tuple(sorted(subscribers)), envelope),) if subscribers else ()
 

@@ -203,15 +203,19 @@ def test_a_forwarder_has_a_larger_account_for_what_others_sent():
     assert node.receive(1, wire(envelope(b"own")), 0) == ()
 
 
-def test_all_that_is_held_is_bounded_and_space_comes_back():
+def test_what_is_held_is_bounded_by_equal_shares_and_space_comes_back():
+    """What one member sends, as origin and as forwarder, leaves the others their room."""
     size = len(envelope(b"1").encode())
-    node = relay(config=dataclasses.replace(CONFIG, held_bytes_max=2 * size))
+    node = relay(config=dataclasses.replace(CONFIG, held_bytes_max=4 * 2 * size))
     assert node.receive(1, wire(envelope(b"1")), 0) == ()
-    assert node.receive(2, wire(envelope(b"2")), 0) == ()
-    (refused,) = node.receive(3, wire(envelope(b"3")), 0)
-    assert refused.reason is Refusal.OVER_LIMIT
+    assert node.receive(1, wire(envelope(b"2"), Hop.FORWARDED), 0) == ()
+    for hop in (Hop.KEEP, Hop.FORWARDED):
+        (refused,) = node.receive(1, wire(envelope(b"3"), hop), 0)
+        assert (refused.member, refused.reason) == (1, Refusal.OVER_LIMIT)
+    assert node.receive(2, wire(envelope(b"4")), 0) == ()
+    assert not any(isinstance(e, Refused) for e in node.send(envelope(b"5"), 0))
     node.expire(2_000)
-    assert node.receive(3, wire(envelope(b"3", expires_ms=4_000)), 2_000) == ()
+    assert node.receive(1, wire(envelope(b"3", expires_ms=4_000)), 2_000) == ()
 
 
 def test_own_agents_are_limited_as_others_are():
