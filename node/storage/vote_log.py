@@ -2,8 +2,8 @@
 
 The format is `consensus.vote_log`'s; this is the file around it. What is appended is written by
 `sync`, as one frame: so only the last frame can ever be torn. The file is filled with zeros ahead
-of the frames, because syncing data inside a file that does not grow spares the file system's
-journal, on a cheap disk half of the time.
+of the frames, because a sync of data inside a file that does not grow need not write the file's
+size as well; docs/spec/storage.md has what that was measured to save.
 
 A failed write or sync stops the node for good: after a failed fsync nobody knows what the disk
 holds, and trying again may report success for pages that the kernel has dropped.
