@@ -59,7 +59,7 @@ class Reason(IntEnum):
     EXHAUSTED = 1
     """The seller has nothing left, or no room for one more agreement."""
     UNKNOWN_COUNTERPARTY = 2
-    """No offer or call of this window carries the sender's key."""
+    """The conversation is not about an offer of the receiver."""
     NO_SUCH_PROPOSAL = 3
     """Nothing with that number, price and quantity was proposed, or it has expired."""
     EXPIRED = 4

@@ -7,6 +7,7 @@ box(length u16 | message | zeros)). Nonces and the once key are derived from the
 sender's secret, so no random source is needed and no nonce serves two messages.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -20,7 +21,7 @@ SIZES = (512, 1024, 2048)
 """Padded plaintext sizes, the length prefix included."""
 KEY_BYTES = 32
 REPLAYS_MAX = 8192
-"""Messages that one window key accepts: 64 counterparties × 128 messages."""
+"""Messages that one window key accepts: 64 counterparties, 128 messages of each."""
 
 _NONCE_BYTES = 24
 _MAC_BYTES = 16
@@ -77,12 +78,19 @@ class RelayBox:
         once_public: bytes = sodium.crypto_scalarmult_base(once)
         return once_public + nonce + outer
 
-    def open(self, payload: bytes) -> Opened:
+    def open(
+        self, payload: bytes, admits: Callable[[bytes], bool] = lambda _sender: True
+    ) -> Opened:
         """Open a payload from the relay.
+
+        Args:
+            payload: from anybody.
+            admits: asked about the sender's key before the message counts, so that strangers,
+                whose keys cost nothing, cannot use up what the key opens.
 
         Raises:
             BoxRefused: not one of the sizes, not sealed to this key, by nobody's key, not in its
-                one form, opened before, or one message too many.
+                one form, opened before, not admitted, or one message too many.
         """
         if len(payload) not in PAYLOAD_SIZES:
             raise BoxRefused("payload", f"must be one of {PAYLOAD_SIZES} bytes, got {len(payload)}")
@@ -100,6 +108,8 @@ class RelayBox:
         digest = tagged_hash(b"hearth/relay/seen", sender, padded)
         if digest in self._opened:
             raise BoxRefused("payload", "is a replay")
+        if not admits(sender):
+            raise BoxRefused("sender", "is not listened to")
         if len(self._opened) >= REPLAYS_MAX:
             raise BoxRefused("payload", f"this key has opened {REPLAYS_MAX} messages already")
         self._opened.add(digest)

@@ -139,6 +139,10 @@ class BuyerAgent:
                 tie = tagged_hash(b"hearth/agents/tie", conversation)
                 self._threads[conversation] = _Thread(seller, conversation, tie)
 
+    def knows(self, key: bytes) -> bool:
+        """Whether an offer names the key."""
+        return any(thread.seller.key == key for thread in self._threads.values())
+
     def tick(self, now_ms: int) -> tuple[Message, ...]:
         """Bid when a round begins, decide when its time has come, mind the time-outs."""
         messages = [*self._mind_outstanding(now_ms)]

@@ -25,6 +25,10 @@ OPEN_PERCENT = 30
 GRACE_PERCENT = 20
 """Part of the recording phase in which answers to acceptances that were in time still count."""
 
+MESSAGES_PER_SENDER_MAX = 128
+"""Of one counterparty in a window, several times what an honest one sends. Each is answered, and
+the node's relay takes only so many messages: nobody may make us spend them on it."""
+
 TradingAgent: TypeAlias = SellerAgent | BuyerAgent
 
 
@@ -50,6 +54,16 @@ class _Session:
         self.own = own
         """The household's enrolled account in the window."""
         self.messages_refused = 0
+        self._heard: dict[bytes, int] = {}
+        """Messages by their senders' keys."""
+
+    def admits(self, sender: bytes) -> bool:
+        """Whether to listen to one more message of `sender`: a counterparty, and not too many."""
+        heard = self._heard.get(sender, 0)
+        if heard >= MESSAGES_PER_SENDER_MAX or not self.agent.knows(sender):
+            return False
+        self._heard[sender] = heard + 1
+        return True
 
 
 @final
@@ -159,7 +173,7 @@ class TradingDesk:
 
     def _read(self, session: _Session, payload: bytes) -> Message | None:
         try:
-            opened = session.box.open(payload)
+            opened = session.box.open(payload, session.admits)
             message = decode_message(opened.plaintext)
         except (BoxRefused, DecodeError):
             session.messages_refused += 1

@@ -130,6 +130,10 @@ class SellerAgent:
             if buyer.key in self._threads:
                 self._threads[buyer.key].calls[buyer.offer_id] = buyer
 
+    def knows(self, key: bytes) -> bool:
+        """Whether a call names the key."""
+        return key in self._threads
+
     def receive(self, message: Message, now_ms: int) -> tuple[Message, ...]:
         """Answer one authentic message; what makes no sense is refused or ignored."""
         thread = self._threads.get(message.sender)

@@ -14,13 +14,14 @@ from market.agents.ontology import (
     Acceptance,
     Message,
     Performative,
+    Reason,
     conversation_of,
     decode_message,
     encode_message,
 )
 from market.agents.relay_box import RelayBox
 from market.agents.strategies.protocol import Side
-from market.agents.trading.desk import TradingDesk, schedule_of
+from market.agents.trading.desk import MESSAGES_PER_SENDER_MAX, TradingDesk, schedule_of
 from tests.market.agents.test_ontology import messages
 from tests.market.agents.test_smart_meter import TERMS
 
@@ -184,9 +185,10 @@ def test_strangers_and_liars_are_refused() -> None:
     seller, stranger = desk(), RelayBox(tagged_hash(b"test/stranger", b""))
     (actions,) = tell(seller, bid(seller), box=stranger)
     assert isinstance(actions, Report), "the message names a key that did not seal it"
-    (answer,) = tell(seller, bid(seller, sender=stranger.public), box=stranger)
-    reply = decode_message(stranger.open(answer.payload).plaintext)
-    assert reply.performative is Performative.REFUSE
+    (ignored,) = tell(seller, bid(seller, sender=stranger.public), box=stranger)
+    assert isinstance(ignored, Report), "no call names the key"
+    (reply,) = heard(tell(seller, bid(seller, conversation=bytes(16))))
+    assert (reply.performative, reply.reason) == (Performative.REFUSE, Reason.UNKNOWN_COUNTERPARTY)
     (other_window,) = tell(seller, bid(seller, window=6))
     assert isinstance(other_window, Report)
 
@@ -240,3 +242,21 @@ def test_sessions_end_with_their_window() -> None:
     seller = desk()
     seller.tick(TERMS.start(WINDOW + 1))
     assert tell(seller, bid(seller)) == ()
+
+
+def test_a_flood_is_not_answered_message_by_message() -> None:
+    """Answers are sent under the household's own relay limit: strangers must not spend it."""
+    seller = desk()
+    answers = 0
+    for i in range(300):
+        stranger = RelayBox(tagged_hash(b"test/stranger", i.to_bytes(2, "big")))
+        flood = bid(seller, sender=stranger.public, sequence=1)
+        answers += len(sent(tell(seller, flood, box=stranger)))
+    assert answers == 0
+    for sequence in range(1, 301):
+        answers += len(sent(tell(seller, bid(seller, sequence=sequence))))
+    assert answers == MESSAGES_PER_SENDER_MAX
+
+
+def sent(actions) -> list[RelaySend]:
+    return [action for action in actions if isinstance(action, RelaySend)]
