@@ -15,8 +15,6 @@ MAX_BLOCKS_BYTES = 4 << 20
 """Bytes in one catch-up reply; one block of maximal size with its seal always fits."""
 MAX_MESSAGE_BYTES = MAX_BLOCKS_BYTES + (64 << 10)
 """Bound of any encoded message: the largest kind plus its header."""
-CATCH_UP_SOURCES_MAX = 2
-"""Members asked for blocks at the same time; bounds the buffered replies."""
 TERM_BLOCKS = 16
 """Heights in a term: bounds what a slow or censoring primary can do (rule 16)."""
 

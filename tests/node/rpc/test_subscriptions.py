@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from node.errors import CorruptStore
 from node.rpc.client import RpcClient, RpcError, Unreachable
 from tests.node.cluster import account_key
 from tests.node.rpc.rig import TOKEN, serving, until
@@ -247,5 +248,50 @@ def test_a_batch_of_the_client_may_be_longer_than_the_servers_limit():
     async def scenario(rig, client):
         results = await client.batch([("eth_chainId", ())] * 250)
         assert results == [hex(rig.genesis.chain_id)] * 250
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("error", [KeyError("a bug"), CorruptStore("block 1 is missing")])
+def test_a_subscription_that_fails_closes_the_connection(error):
+    """Its reader would wait for ever for what does not come; a broken store stops the node."""
+
+    async def scenario(rig, _client):
+        reported = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reported.append(context["exception"])
+        )
+
+        def fail(_record):
+            raise error
+
+        rig.server._feeds.notices.of = fail
+        async with wire(rig) as ws:
+            await ws.call("hearth_subscribe", "blocks")
+            grow(rig)
+            closed = await ws.socket.receive()
+            assert closed.type is aiohttp.WSMsgType.CLOSE
+            assert closed.data == aiohttp.WSCloseCode.INTERNAL_ERROR
+        assert reported == ([error] if isinstance(error, CorruptStore) else [])
+
+    run(scenario)
+
+
+def test_a_call_that_finds_the_store_broken_stops_the_node():
+    async def scenario(rig, client):
+        reported = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reported.append(context["exception"])
+        )
+        error = CorruptStore("block 1 is missing")
+
+        def fail(_height):
+            raise error
+
+        rig.chain.store.seal = fail
+        with pytest.raises(RpcError) as refused:
+            await client.call("hearth_getSeal", 0)
+        assert refused.value.code == -32603
+        assert reported == [error]
 
     run(scenario)
