@@ -77,6 +77,7 @@ class Outbox:
         """Note from an event that the duty is fulfilled, whoever did it."""
         duty = self._duties.setdefault(tag, _Duty())
         duty.is_done = True
+        self._forget_oldest()
 
     def is_done(self, tag: Tag) -> bool:
         """Whether the duty is fulfilled."""

@@ -141,7 +141,9 @@ class WindowDuties:
             ):
                 if self._desk.confirms(window, agreement_id) or self._trusts(window, quantity):
                     self._state(window).to_confirm += (agreement_id,)
-            case TransactionConfirmed(window, agreement_id):
+            case TransactionConfirmed(window, agreement_id) if self._is_to_confirm(
+                window, agreement_id
+            ):
                 self._outbox.done((f"confirm-{agreement_id.hex()}", window))
             case Attested(window, account) if self._is_own(window, account):
                 self._state(window).is_attested = True
@@ -172,6 +174,9 @@ class WindowDuties:
 
     def _is_own(self, window: int, account: bytes) -> bool:
         return window in self.windows and self.windows[window].account == account
+
+    def _is_to_confirm(self, window: int, agreement_id: bytes) -> bool:
+        return window in self.windows and agreement_id in self.windows[window].to_confirm
 
     def _published(
         self, window: int, side: Side, account: bytes, number: int, quantity: int

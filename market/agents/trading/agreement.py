@@ -9,6 +9,9 @@ from market.agents.ontology import Acceptance, Message, Performative, Reason
 
 COUNTERPARTIES_MAX = 128
 """As many members as a community can have; further offers or calls are ignored."""
+AGREEMENTS_PER_PAIR_MAX = 4
+"""With one counterparty. Honest ones need one, or two after a lost message; who trades watt-hour by
+watt-hour must not use up the agreements that the contract allows with everybody."""
 FEW_SLOTS = 4
 """With so few agreements left the larger quantity goes first, so that nothing is left over."""
 

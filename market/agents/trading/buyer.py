@@ -20,6 +20,7 @@ from market.agents.ontology import (
 )
 from market.agents.strategies.protocol import Strategy
 from market.agents.trading.agreement import (
+    AGREEMENTS_PER_PAIR_MAX,
     COUNTERPARTIES_MAX,
     FEW_SLOTS,
     Agreement,
@@ -241,7 +242,7 @@ class BuyerAgent:
             if not self._takes(proposal.price):
                 messages.append(self._reject(thread, proposal))
                 proposal.quantity = 0
-            elif self.uncommitted and self._slots:
+            elif self.uncommitted and self._slots and self._may_add(thread.seller.account):
                 messages.append(self._accept(thread, proposal, now_ms))
         return tuple(messages)
 
@@ -257,6 +258,12 @@ class BuyerAgent:
             return 0, 0, thread.tie
         by_size = -proposal.quantity if self._slots <= FEW_SLOTS else 0
         return by_size, proposal.price, thread.tie
+
+    def _may_add(self, seller: bytes) -> bool:
+        """Whether one more agreement with the account is not too many, over all its offers."""
+        waiting = [each.agreement for each in self._outstanding.values()]
+        agreed = (*self.agreements.values(), *waiting)
+        return sum(each.terms.seller == seller for each in agreed) < AGREEMENTS_PER_PAIR_MAX
 
     def _is_accepting(self, thread: _Thread) -> bool:
         return any(each.thread is thread for each in self._outstanding.values())

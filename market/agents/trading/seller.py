@@ -16,6 +16,7 @@ from market.agents.acceptance import AcceptedTerms, acceptance_digest
 from market.agents.ontology import Message, Performative, Reason, conversation_of
 from market.agents.strategies.protocol import Strategy
 from market.agents.trading.agreement import (
+    AGREEMENTS_PER_PAIR_MAX,
     COUNTERPARTIES_MAX,
     FEW_SLOTS,
     Agreement,
@@ -55,6 +56,8 @@ class _Thread:
     proposals: list[_Proposal] = field(default_factory=list)
     is_open: bool = False
     """Proposed to, and neither accepted nor rejected yet."""
+    granted: int = 0
+    """Agreements."""
     pending: dict[int, Message] = field(default_factory=dict)
     """Acceptances that wait for the grant, by nonce."""
     answers: dict[int, tuple[Performative, Reason, int, Message]] = field(default_factory=dict)
@@ -163,7 +166,7 @@ class SellerAgent:
         if not schedule.is_open(now_ms):
             return (self._reply(bid, Performative.REFUSE, Reason.CLOSED),)
         quantity = min(self._left, bid.quantity, thread.called)
-        if not quantity:
+        if not quantity or thread.granted >= AGREEMENTS_PER_PAIR_MAX:
             return (self._reply(bid, Performative.REFUSE, Reason.EXHAUSTED),)
         round_ = schedule.round_at(now_ms)
         if round_ < LARGE_LOTS_ROUNDS and self._is_crumb(quantity):
@@ -220,6 +223,8 @@ class SellerAgent:
             return Reason.EXPIRED
         if len(thread.answers) + len(thread.pending) >= ACCEPTANCES_PER_BUYER_MAX:
             return Reason.MALFORMED
+        if thread.granted + len(thread.pending) >= AGREEMENTS_PER_PAIR_MAX:
+            return Reason.EXHAUSTED
         is_proposed = any(
             proposal.sequence == message.in_reply_to
             and proposal.price == message.price
@@ -284,6 +289,7 @@ class SellerAgent:
         if message.quantity <= left:
             self._remaining -= message.quantity
             self._slots -= 1
+            thread.granted += 1
             terms = self._terms(message)
             self.agreements.append(Agreement(terms, message.acceptance.signature))
             performative, reason, left = Performative.INFORM, Reason.NONE, message.quantity

@@ -50,6 +50,8 @@ class Neighbourhood:
     negotiation_ms: int = 4_000
     tick_ms: int = 20
     silent_sellers: tuple[int, ...] = ()
+    of_one_household: tuple[int, ...] = ()
+    """Sellers whose offers are the same household's."""
     has_copied_keys: bool = False
     """Somebody published, before everybody else, offers and calls of 1 Wh with their keys."""
     sent: int = 0
@@ -68,7 +70,7 @@ class Neighbourhood:
                 chain_id=CHAIN_ID,
                 schedule=self.schedule,
                 key=key_of(f"s{i}"),
-                account=account(f"s{i}").address,
+                account=self.seller_account(i),
                 offer_id=i + 1,
                 quantity=quantity,
                 strategy=strategy(Side.SELLER, f"s{i}", self.seed),
@@ -90,7 +92,7 @@ class Neighbourhood:
             )
         self.silent = {key_of(f"s{i}") for i in self.silent_sellers}
         published_offers = [
-            Counterparty(key_of(f"s{i}"), account(f"s{i}").address, quantity, i + 1)
+            Counterparty(key_of(f"s{i}"), self.seller_account(i), quantity, i + 1)
             for i, quantity in enumerate(self.offers)
         ]
         published_calls = [
@@ -117,6 +119,9 @@ class Neighbourhood:
             seller.meet(published_calls)
         for buyer in self.buyers.values():
             buyer.meet(published_offers)
+
+    def seller_account(self, i: int) -> bytes:
+        return account("several" if i in self.of_one_household else f"s{i}").address
 
     def run(self) -> "Neighbourhood":
         queue: list[tuple[int, int, bytes, bytes]] = []

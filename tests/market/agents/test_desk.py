@@ -21,6 +21,7 @@ from market.agents.ontology import (
 )
 from market.agents.relay_box import RelayBox
 from market.agents.strategies.protocol import Side
+from market.agents.trading.agreement import AGREEMENTS_PER_PAIR_MAX
 from market.agents.trading.desk import MESSAGES_PER_SENDER_MAX, TradingDesk, schedule_of
 from tests.market.agents.test_ontology import messages
 from tests.market.agents.test_smart_meter import TERMS
@@ -77,7 +78,7 @@ def heard(actions) -> list[Message]:
     ]
 
 
-def accept(proposal: Message, signer: AccountKey, **changes) -> Message:
+def accept(proposal: Message, signer: AccountKey, nonce: int = 9, **changes) -> Message:
     from market.agents.acceptance import AcceptedTerms, acceptance_digest
 
     terms = AcceptedTerms(
@@ -88,10 +89,10 @@ def accept(proposal: Message, signer: AccountKey, **changes) -> Message:
         buyer=BUYER,
         quantity=proposal.quantity,
         price=proposal.price,
-        nonce=9,
+        nonce=nonce,
     )
     acceptance = Acceptance(
-        seller=SELLER, buyer=BUYER, nonce=9, signature=signer.sign65(acceptance_digest(terms))
+        seller=SELLER, buyer=BUYER, nonce=nonce, signature=signer.sign65(acceptance_digest(terms))
     )
     message = replace(
         proposal,
@@ -260,3 +261,15 @@ def test_a_flood_is_not_answered_message_by_message() -> None:
 
 def sent(actions) -> list[RelaySend]:
     return [action for action in actions if isinstance(action, RelaySend)]
+
+
+def test_one_buyer_cannot_use_up_a_sellers_agreements_with_crumbs() -> None:
+    """Each agreement takes one of the few that the contract allows, however small it is."""
+    seller = desk()
+    household_knows(seller, key("b"))
+    for nonce in range(1, 20):
+        (proposal,) = heard(tell(seller, bid(seller, sequence=2 * nonce)))
+        if proposal.performative is Performative.PROPOSE:
+            crumb = accept(replace(proposal, quantity=1), key("b"), nonce=nonce)
+            tell(seller, replace(crumb, sequence=2 * nonce + 1))
+    assert len(seller.to_record(WINDOW)) == AGREEMENTS_PER_PAIR_MAX

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from crypto.keys import verify_account
 from market.agents.acceptance import acceptance_digest
 from market.agents.ontology import Performative
+from market.agents.trading.agreement import AGREEMENTS_PER_PAIR_MAX
 from tests.market.agents.negotiation import FEED_IN, RETAIL, Neighbourhood
 
 quantities = st.lists(st.integers(1, 16_383), min_size=1, max_size=7)
@@ -86,3 +87,14 @@ def test_copied_keys_keep_nobody_from_trading() -> None:
     world = Neighbourhood([900, 50], [300, 800], seed=3, has_copied_keys=True).run()
     assert world.left_over == 0
     assert world.sold == world.bought
+
+
+def test_a_seller_of_crumbs_does_not_use_up_a_buyers_agreements() -> None:
+    """Eight offers of 1 Wh of one household: the buyer still reaches all five large sellers."""
+    world = Neighbourhood(
+        [1] * 8 + [100] * 5, [508], seed=7, of_one_household=tuple(range(8))
+    ).run()
+    (buyer,) = world.buyers.values()
+    sellers = [agreement.terms.seller for agreement in buyer.agreements.values()]
+    assert sellers.count(world.seller_account(0)) == AGREEMENTS_PER_PAIR_MAX
+    assert buyer.bought == 5 * 100 + AGREEMENTS_PER_PAIR_MAX

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from market.agents.actions import AskNonce, SendTransaction
 from market.agents.nonce_lane import IN_FLIGHT_MAX, REFUSALS_MAX
 from market.agents.observations import NonceAnswer, SendRefused, Tick, TransactionSealed
-from market.agents.outbox import ATTEMPTS_MAX, Outbox
+from market.agents.outbox import ATTEMPTS_MAX, DUTIES_MAX, Outbox
 
 PATIENCE_MS, RETRY_MS = 1_000, 100
 
@@ -154,3 +154,13 @@ def test_the_lane_is_bounded() -> None:
     for number in range(IN_FLIGHT_MAX + 5):
         attempt(box, number, 0)
     assert len(box.step(NonceAnswer("a", 0), 0)) == IN_FLIGHT_MAX
+
+
+def test_what_others_did_does_not_pile_up() -> None:
+    """Every event of the chain may note a duty as done, for years."""
+    box = outbox()
+    for number in range(DUTIES_MAX + 100):
+        box.done(("seen", number))
+    assert len(box._duties) <= DUTIES_MAX
+    assert box.is_done(("seen", DUTIES_MAX + 99))
+    assert not box.is_done(("seen", 0))
