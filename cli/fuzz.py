@@ -10,7 +10,7 @@ from cli.output import print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from consensus.sim.fuzz import FuzzReport, SeedResult
-    from consensus.sim.mutants import MutantResult
+    from consensus.sim.hunt import MutantResult
 
 PROGRESS_EVERY = 100
 """Seeds between two lines of progress."""
@@ -131,7 +131,7 @@ def _run_one(seed: int, ns: tuple[int, ...], *, is_real: bool, is_json: bool) ->
 
 
 def _run_mutants(workers: int, *, is_json: bool) -> None:
-    from consensus.sim.mutants import run_mutants
+    from consensus.sim.hunt import run_mutants
 
     def on_result(result: "MutantResult") -> None:
         fate = f"caught in {result.seconds:.1f} s by {result.by}" if result.caught else "SURVIVED"

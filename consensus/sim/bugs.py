@@ -4,10 +4,11 @@ Written against the core's own names, one bug a function, as close to a mistake 
 has made as can be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from consensus.certificates import (
+    Head,
     Kind,
     PreparedCertificate,
     Seal,
@@ -18,8 +19,17 @@ from consensus.certificates import (
 from consensus.config import ConsensusConfig
 from consensus.errors import CorruptLog, DoubleSign
 from consensus.events import Applied, Apply, Persist, Validate
-from consensus.membership import MemberIndex, View
-from consensus.messages import Commit, Prepare, PrePrepare, SealedBlock, Status, ViewChange
+from consensus.membership import MemberIndex, Membership, Term, View
+from consensus.messages import (
+    Commit,
+    NewView,
+    Prepare,
+    PrePrepare,
+    SealedBlock,
+    Status,
+    ViewChange,
+    Vote,
+)
 from consensus.quorum import Quorum
 from consensus.recovery import restore as restore_rightly
 from consensus.replica import _applied as applied_rightly
@@ -29,7 +39,8 @@ from consensus.tally import prepared_certificate
 from consensus.verification import is_head_proven
 from consensus.view_change import ask as ask_rightly
 from consensus.view_change import on_view_change as on_view_change_rightly
-from consensus.vote_log import ProposalRecord, Record, Replay
+from consensus.vote_log import CommitRecord, ProposalRecord, Record, Replay
+from consensus.vote_log import compact as compact_rightly
 from consensus.vote_log import replay as replay_rightly
 from consensus.wire import signed_core
 from crypto.hashing import Digest
@@ -45,6 +56,50 @@ def ask_without_certificate(s: State, view: View) -> bool:
         return ask_rightly(s, view)
     finally:
         s.certificate = prepared
+
+
+def believe_new_view(s: State, m: NewView) -> str | None:
+    """Take the new primary's word for what was prepared (rule 1)."""
+    return None if len(m.view_changes) > s.f else "none of it can be true"
+
+
+def carry_nothing(_self: State) -> PreparedCertificate | None:
+    """Propose and accept a new block in a new view, whatever it is bound to (rule 1)."""
+    return None
+
+
+def believe_certificate(s: State, certificate: PreparedCertificate) -> bool:
+    """Look at the slot of a certificate and not at its signatures (rule 1)."""
+    return certificate.slot.epoch == s.epoch
+
+
+def believe_head(s: State, head: Head) -> bool:
+    """Believe a head without its seal (rule 17)."""
+    return head.height >= s.membership.first_height or head.seal is None
+
+
+def one_term_for_ever(self: Membership, _height: int) -> Term:
+    """Never hand the lead over (rule 16)."""
+    return self.first_term
+
+
+def compact_away_views(
+    records: Iterable[Record], *, epoch: int, term: int, height: int
+) -> tuple[Record, ...]:
+    """Drop the own VIEW-CHANGEs with the decided votes (rule 23)."""
+    kept = compact_rightly(records, epoch=epoch, term=term, height=height)
+    return tuple(r for r in kept if isinstance(r, ProposalRecord | CommitRecord))
+
+
+def stash_all(s: State, vote: Vote) -> None:
+    """Keep every vote that comes too early (rule 33)."""
+    kept: list[Vote] = vars(s).setdefault("every_early_vote", [])
+    kept.append(vote)
+
+
+def believe_vote(s: State, vote: Vote) -> bool:
+    """Count votes without a look at their signatures (rule 34)."""
+    return vote.sender < s.n
 
 
 def prepared_by_q_others(

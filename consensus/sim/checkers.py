@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never, final
 
 from consensus.certificates import Kind, Seal, SignedVote, SigningDomain, Slot
+from consensus.config import TERM_BLOCKS
 from consensus.events import Evidence, Suspect
 from consensus.keyring import Keyring
-from consensus.membership import Height, Membership
+from consensus.membership import Height, Membership, Term
 from consensus.messages import (
     Commit,
     NewView,
@@ -209,7 +210,7 @@ class Seals:
             raise InvariantViolation("seals", f"height {block.height} is sealed by {members}")
         slot = Slot(
             epoch=self._membership.epoch,
-            term=self._membership.term(block.height),
+            term=Term((block.height - 1) // TERM_BLOCKS),
             view=block.seal.view,
             height=block.height,
         )

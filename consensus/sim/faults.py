@@ -16,6 +16,7 @@ FAULTS = (
     "reordering",
     "delay",
     "clogging",
+    "censorship",
     "partition_symmetric",
     "partition_asymmetric",
     "clock_skew",
@@ -37,6 +38,20 @@ DRIFT_PERMILLE_MAX = 10
 """Two clocks stay within `TOLERANCE_MS` for 50 s, so that no correct primary is refused."""
 
 
+CENSORED_TOGETHER = (
+    ("Commit", "Blocks"),
+    ("Commit", "Blocks"),
+    ("Commit",),
+    ("Prepare",),
+    ("Prepare", "Blocks"),
+    ("PrePrepare",),
+    ("ViewChange",),
+    ("NewView",),
+    ("NewView", "ViewChange"),
+    ("HeadReply", "BodyReply"),
+    ("Status",),
+)
+"""Kinds that a censor stops; COMMITs without blocks, or who is left behind would just be told."""
 PREFIX_MAX = 15
 """One less than a term: the first hand-over can be anywhere in the run."""
 
@@ -117,7 +132,23 @@ class Pause:
     instance: int
 
 
-Fault = Partition | Clog | Crash | Pause
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Censor:
+    """Messages of some kinds reach only the instances in `spared`.
+
+    What a schedule of random losses almost never does: one member decides and nobody else, one
+    prepares and nobody else, a new view reaches half.
+    """
+
+    start_ms: int
+    end_ms: int
+    kinds: tuple[str, ...]
+    """Names of message classes."""
+    spared: tuple[int, ...]
+
+
+Fault = Partition | Clog | Crash | Pause | Censor
 
 
 @final
@@ -170,13 +201,16 @@ class Profile:
     """Of the second instances."""
     crash_permille: int = 600
     partition_permille: int = 600
+    censor_permille: int = 400
     is_gentle: bool = False
     """Perfect links and no faults (a baseline)."""
 
 
 DEFAULT = Profile()
 GENTLE = Profile(is_gentle=True)
+CENSORED = Profile(censor_permille=1000, partition_permille=200, crash_permille=200)
 TWINS = Profile(twins_permille=1000, partition_permille=900, crash_permille=200)
+LIARS = Profile(twins_permille=1000, liar_permille=1000, censor_permille=1000, crash_permille=200)
 CRASHES = Profile(twins_permille=0, crash_permille=1000)
 PARTITIONS = Profile(twins_permille=0, partition_permille=1000, crash_permille=100)
 
@@ -203,6 +237,8 @@ def draw_plan(rng: random.Random, n: int, quorum: int, f: int, profile: Profile)
         faults += _draw_partitions(rng, count, profile.safety_ms)
     if enabled(profile.crash_permille):
         faults += _draw_crashes(rng, count, profile.safety_ms)
+    if enabled(profile.censor_permille):
+        faults += _draw_censors(rng, count, profile.safety_ms)
     if enabled(400):
         faults += _draw_clogs(rng, count, profile.safety_ms)
     if enabled(400):
@@ -285,6 +321,17 @@ def _draw_crashes(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fa
             )
             for instance in (range(count) if everybody else (rng.randrange(count),))
         ]
+    return found
+
+
+def _draw_censors(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fault]:
+    found: list[Fault] = []
+    for _ in range(rng.randint(1, 5)):
+        start, end = _draw_span(rng, safety_ms, 1_500)
+        size = rng.choice((0, 1, 1, 1, rng.randint(1, count - 1)))
+        spared = tuple(sorted(rng.sample(range(count), size)))
+        kinds = rng.choice(CENSORED_TOGETHER)
+        found.append(Censor(start_ms=start, end_ms=end, kinds=kinds, spared=spared))
     return found
 
 

@@ -6,7 +6,7 @@ over chosen subsets, forged signatures, false replies, and the words of others a
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar, final
 
@@ -15,6 +15,8 @@ from consensus.certificates import (
     Kind,
     PreparedCertificate,
     Seal,
+    Signatures,
+    SignedVote,
     SigningDomain,
     Slot,
 )
@@ -156,43 +158,87 @@ class Liar:
         return [self._propose(slot, body) for body in (heard.body, later.encode())]
 
     def _false_view_change(self) -> list[Message]:
-        """For a view ahead, with a head and a certificate of its choice, or none."""
-        head = self._random.choice(self._heads)
-        height = head.height + 1
-        certificate = self._random.choice((None, *self._certificates))
-        slot = Slot(
-            epoch=self._membership.epoch,
-            term=self._membership.term(height),
-            view=View(self._random.randint(1, 6)),
-            height=head.height,
-        )
+        """For a view ahead, with a head and a certificate of its choice, forged ones too."""
+        view = View(self._random.randint(1, 6))
+        head = self._random.choice((*self._heads, self._forged_head()))
+        certificate = self._random.choice((None, *self._certificates, None))
+        if self._random.randrange(3) == 0:
+            certificate = self._forged_certificate(head, view)
+        slot = self._view_slot(head, view)
         digest = view_change_digest(head, certificate)
+        signature = self._sign(Kind.VIEW_CHANGE, slot, digest)
         return [
             ViewChange(
-                slot=slot,
-                head=head,
-                prepared=certificate,
-                sender=self._me,
-                signature=self._sign(Kind.VIEW_CHANGE, slot, digest),
+                slot=slot, head=head, prepared=certificate, sender=self._me, signature=signature
             )
         ]
 
     def _false_new_view(self) -> list[Message]:
-        """Over VIEW-CHANGEs of its choice for a view, most of the time enough of them."""
+        """Over VIEW-CHANGEs of its choice for a view, or such as nobody has signed."""
         if not self._view_changes:
             return []
-        wanted = self._random.choice(self._view_changes).slot
+        heard = self._random.choice(self._view_changes).slot
+        wanted = self._led(heard) if self._random.randrange(2) else heard
         by_sender = {
             m.sender: m
             for m in self._random.sample(self._view_changes, len(self._view_changes))
             if (m.slot.term, m.slot.view) == (wanted.term, wanted.view)
         }
+        if self._random.randrange(2):
+            by_sender |= {m.sender: m for m in self._forged_view_changes(wanted.view)}
         chosen = sorted(by_sender.values(), key=lambda m: m.sender)
         count = self._membership.quorum.certificate - (self._random.randrange(4) == 0)
         proof = tuple(chosen[:count])
         slot = replace(wanted, height=Height(0))
         signature = self._sign(Kind.NEW_VIEW, slot, new_view_digest(proof))
         return [NewView(slot=slot, view_changes=proof, sender=self._me, signature=signature)]
+
+    def _forged_view_changes(self, view: View) -> list[ViewChange]:
+        """By everybody: nothing prepared, on some head."""
+        head = self._random.choice(self._heads)
+        return [
+            ViewChange(
+                slot=self._view_slot(head, view),
+                head=head,
+                prepared=None,
+                sender=MemberIndex(i),
+                signature=self._random.randbytes(64),
+            )
+            for i in range(self._membership.n)
+        ]
+
+    def _forged_head(self) -> Head:
+        """A step above a true one, under a seal of noise."""
+        below = self._random.choice(self._heads)
+        signatures = self._noise(range(self._membership.quorum.certificate))
+        return Head(
+            height=Height(below.height + 1),
+            digest=Digest(self._random.randbytes(32)),
+            seal=Seal(view=View(0), signatures=signatures),
+        )
+
+    def _forged_certificate(self, head: Head, view: View) -> PreparedCertificate:
+        """For a digest heard of, just above the head; only its PRE-PREPARE may be signed."""
+        height = Height(head.height + 1)
+        slot = replace(
+            self._view_slot(head, view), view=View(self._random.randrange(view)), height=height
+        )
+        digest = Digest(self._random.randbytes(32))
+        if self._votes and self._random.randrange(2):
+            digest = self._random.choice(self._votes).digest
+        primary = self._membership.primary(slot.term, slot.view)
+        signature = self._sign(Kind.PRE_PREPARE, slot, digest)
+        others = [i for i in range(self._membership.n) if i != primary]
+        return PreparedCertificate(
+            pre_prepare=SignedVote(
+                kind=Kind.PRE_PREPARE,
+                slot=slot,
+                digest=digest,
+                sender=primary,
+                signature=signature,
+            ),
+            prepares=self._noise(others[: self._membership.quorum.certificate - 1]),
+        )
 
     def _false_signature(self) -> list[Message]:
         """A vote or a VIEW-CHANGE of its own that nobody signed."""
@@ -243,6 +289,17 @@ class Liar:
     def _sign(self, kind: Kind, slot: Slot, digest: bytes) -> bytes:
         return self._keyring.sign(self._domain.payload(kind, slot, digest))
 
+    def _noise(self, members: Iterable[int]) -> Signatures:
+        return tuple((MemberIndex(i), self._random.randbytes(64)) for i in members)
+
+    def _view_slot(self, head: Head, view: View) -> Slot:
+        return Slot(
+            epoch=self._membership.epoch,
+            term=self._membership.term(head.height + 1),
+            view=view,
+            height=head.height,
+        )
+
     def _propose(self, slot: Slot, body: bytes) -> PrePrepare:
         digest = digest_of(body)
         return PrePrepare(
@@ -261,11 +318,14 @@ class Liar:
 
     def _own_slot(self, slot: Slot) -> Slot:
         """A slot near by in a view of which it is the primary, if it can be."""
-        near = self._near(slot)
-        for view in range(near.view, near.view + self._membership.n):
-            if self._membership.primary(near.term, view) == self._me:
-                return replace(near, view=View(view))
-        return near
+        return self._led(self._near(slot))
+
+    def _led(self, slot: Slot) -> Slot:
+        """The slot in the next view of which it is the primary."""
+        for view in range(slot.view, slot.view + self._membership.n):
+            if self._membership.primary(slot.term, view) == self._me:
+                return replace(slot, view=View(view))
+        return slot
 
 
 def _keep(items: list[T], item: T) -> None:

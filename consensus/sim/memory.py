@@ -4,7 +4,7 @@ from typing import Final
 
 from consensus.sim.checkers import InvariantViolation
 
-OBJECTS_BASE: Final = 4_500
+OBJECTS_BASE: Final = 1_000
 OBJECTS_PER_MEMBER_SQUARED: Final = 60
 """A NEW-VIEW of q VIEW-CHANGES, each with q signatures, is the largest thing held: n squared."""
 

@@ -4,12 +4,8 @@ A checker that no bug has ever tripped proves nothing; this table is the proof f
 numbers are those of the consensus specification; each bug is planted, hunted, and taken out.
 """
 
-import multiprocessing
-import time
-import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import final
 
@@ -21,22 +17,18 @@ from consensus import (
     retransmission,
     tally,
     timers,
+    verification,
     view_change,
     vote_log,
 )
 from consensus.certificates import SigningDomain
+from consensus.membership import Membership
 from consensus.quorum import Quorum
 from consensus.signer import Signer
 from consensus.sim import bugs
-from consensus.sim.checkers import InvariantViolation
-from consensus.sim.faults import DEFAULT, PARTITIONS, Profile
-from consensus.sim.fuzz import run_seed
+from consensus.sim.faults import CENSORED, DEFAULT, LIARS, PARTITIONS, Profile
 from consensus.sim.planting import attribute, function
-from consensus.sim.scenarios import SCENARIOS
 from consensus.state import State
-
-BUDGET_S = 60
-"""A bug that survives longer on one core counts as not caught."""
 
 Plant = Callable[[], AbstractContextManager[None]]
 
@@ -55,34 +47,6 @@ class Mutant:
     scenario: str | None = None
     """The directed history that catches it, where random schedules are too weak."""
     profile: Profile = DEFAULT
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MutantResult:
-    """What became of a mutant."""
-
-    name: str
-    rule: str
-    how: str
-    caught: bool
-    seed: int | None
-    """The first seed that caught it; None if a directed history did, or nothing."""
-    seconds: float
-    by: str
-    """Name of the history, or of the checker."""
-    message: str
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "rule": self.rule,
-            "how": self.how,
-            "caught": self.caught,
-            "seed": self.seed,
-            "seconds": round(self.seconds, 2),
-            "by": self.by,
-        }
 
 
 def _swap(original: Callable[..., object], bug: Callable[..., object]) -> Plant:
@@ -110,7 +74,28 @@ MUTANTS: tuple[Mutant, ...] = (
         "VIEW-CHANGE carries no prepared certificate",
         _swap(view_change.ask, bugs.ask_without_certificate),
         name="no_certificate_in_view_change",
-        scenario="decided_by_one_then_cut_off",
+        profile=CENSORED,
+    ),
+    _mutant(
+        "1",
+        "a new view does not bind its proposal",
+        _set(State, "carried", property(bugs.carry_nothing)),
+        name="new_view_binds_nothing",
+        profile=CENSORED,
+    ),
+    _mutant(
+        "1",
+        "a NEW-VIEW is believed without its proof",
+        _swap(view_change.new_view_fault, bugs.believe_new_view),
+        name="new_view_not_verified",
+        profile=LIARS,
+    ),
+    _mutant(
+        "1",
+        "a certificate is believed without its signatures",
+        _swap(verification.is_certificate_valid, bugs.believe_certificate),
+        name="certificate_not_verified",
+        profile=LIARS,
     ),
     _mutant(
         "2",
@@ -175,7 +160,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(pacemaker._update_connectivity, bugs.connected_always),
         _swap(timers.timeout_ms, bugs.timeout_without_cap),
         name="climbs_without_quorum",
-        scenario="long_outage",
+        profile=CENSORED,
     ),
     _mutant(
         "12",
@@ -196,6 +181,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "what was lost is never sent again",
         _swap(retransmission.on_status, bugs.hear_status_only),
         name="no_retransmission",
+    ),
+    _mutant(
+        "16",
+        "a term never ends",
+        _set(Membership, "term", bugs.one_term_for_ever),
+        name="term_never_ends",
+    ),
+    _mutant(
+        "17",
+        "a head is believed without its seal",
+        _swap(verification.is_head_proven, bugs.believe_head),
+        name="head_not_verified",
+        profile=LIARS,
     ),
     _mutant(
         "19",
@@ -222,6 +220,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "the vote is synced, the body is not",
         _set(State, "persist", bugs.persist_without_bodies),
         name="bodies_not_synced",
+    ),
+    _mutant(
+        "23",
+        "the log is rewritten without the own VIEW-CHANGEs",
+        _swap(vote_log.compact, bugs.compact_away_views),
+        name="view_changes_compacted_away",
     ),
     _mutant(
         "24",
@@ -276,6 +280,20 @@ MUTANTS: tuple[Mutant, ...] = (
         scenario="old_block_is_carried",
     ),
     _mutant(
+        "33",
+        "all votes that come too early are kept",
+        _swap(normal_case._stash, bugs.stash_all),
+        name="early_votes_pile_up",
+        scenario="flood",
+    ),
+    _mutant(
+        "34",
+        "votes are counted without a look at their signatures",
+        _swap(verification.is_vote_signed, bugs.believe_vote),
+        name="votes_not_verified",
+        profile=LIARS,
+    ),
+    _mutant(
         "10",
         "COMMITs of different views make a seal",
         _swap(tally.decided_by_commits, bugs.decided_across_views),
@@ -297,82 +315,3 @@ MUTANTS: tuple[Mutant, ...] = (
         scenario="liar_prepares_another_block",
     ),
 )
-
-
-def hunt(mutant: Mutant, *, budget_s: float = BUDGET_S) -> MutantResult:
-    """Plant one bug and look for it: first its directed history, then seed after seed."""
-    began = time.perf_counter()
-    with ExitStack() as planted:
-        for plant in mutant.plants:
-            planted.enter_context(plant())
-        if mutant.scenario is not None:
-            message = _play(mutant.scenario)
-            if message is not None:
-                return _caught(mutant, began, None, f"history {mutant.scenario}", message)
-        seed = 0
-        while time.perf_counter() - began < budget_s:
-            violation = run_seed(seed, profile=mutant.profile).violation
-            if violation is not None:
-                return _caught(
-                    mutant, began, seed, f"checker {violation.checker}", violation.message
-                )
-            seed += 1
-    return MutantResult(
-        name=mutant.name,
-        rule=mutant.rule,
-        how=mutant.how,
-        caught=False,
-        seed=None,
-        seconds=time.perf_counter() - began,
-        by="",
-        message="",
-    )
-
-
-def _play(scenario: str) -> str | None:
-    """What is wrong in a directed history, or None."""
-    try:
-        SCENARIOS[scenario]()
-    except InvariantViolation as violation:
-        return str(violation)
-    except Exception:  # noqa: BLE001  # A core that raises has failed, whatever it raises.
-        return traceback.format_exc(limit=-3)
-    return None
-
-
-def _caught(mutant: Mutant, began: float, seed: int | None, by: str, message: str) -> MutantResult:
-    return MutantResult(
-        name=mutant.name,
-        rule=mutant.rule,
-        how=mutant.how,
-        caught=True,
-        seed=seed,
-        seconds=time.perf_counter() - began,
-        by=by,
-        message=message,
-    )
-
-
-def _hunt_by_place(place: int) -> MutantResult:
-    return hunt(MUTANTS[place])
-
-
-def run_mutants(
-    *, workers: int = 1, on_result: Callable[[MutantResult], None] | None = None
-) -> list[MutantResult]:
-    """Hunt every mutant; results in the order of the table."""
-    places: Sequence[int] = range(len(MUTANTS))
-    results: list[MutantResult] = []
-    if workers <= 1:
-        for place in places:
-            results.append(_hunt_by_place(place))
-            if on_result is not None:
-                on_result(results[-1])
-        return results
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for result in pool.map(_hunt_by_place, places):
-            results.append(result)
-            if on_result is not None:
-                on_result(result)
-    return results

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-_KEPT = tuple(f"consensus.sim.{name}" for name in ("bugs", "checkers", "mutants", "planting"))
-"""Judges: they hold the originals whatever is planted."""
+_JUDGES = ("bugs", "checkers", "hunt", "mutants", "planting")
+_KEPT = frozenset(f"consensus.sim.{name}" for name in _JUDGES)
+"""They hold the originals whatever is planted."""
 
 
 def _modules() -> list[ModuleType]:

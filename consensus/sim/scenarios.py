@@ -200,7 +200,7 @@ def flood() -> None:
     """Rules 13, 33: whatever a member sends, memory stays bounded."""
     stage = Stage(4, puppets=(3,))
     for k in range(1, 3_001):
-        slot = stage.slot(k, 1 + k % 3)
+        slot = stage.slot(k, 1 + k % 2)
         body = stage.body(1, 1, salt=k)
         stage.deliver(3, 0, stage.prepare(3, slot, body))
         stage.deliver(3, 0, stage.commit(3, slot, body))

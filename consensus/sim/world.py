@@ -19,6 +19,7 @@ from consensus.sim.checkers import InvariantViolation, certificate_size
 from consensus.sim.cluster import Cluster, Instance
 from consensus.sim.faults import (
     DEFAULT,
+    Censor,
     Clog,
     Crash,
     FaultPlan,
@@ -110,6 +111,7 @@ class World:
         self._queue: list[tuple[int, int, int, int, object, object]] = []
         self._wake: list[int | None] = [None] * len(members)
         self._paused_until = [0] * len(members)
+        self._censors: list[Censor] = []
         self._wanted = {nonce for _, nonce in self.plan.submissions}
         self._is_watched = False
         self._is_done = False
@@ -158,12 +160,23 @@ class World:
         sender = self._instances[source].member
         name = fingerprint(message)
         arrivals = self._network.arrivals
+        if self._censors:
+            targets = self._spare(type(message).__name__, targets)
         for target in targets:
             for at in arrivals(self._now, source, target):
                 self._order += 1
                 heappush(self._queue, (at, self._order, _DELIVER, target, (sender, message), name))
         if source >= self.plan.n:
             self.fired["liar" if source in self.plan.liars else "twins"] += 1
+
+    def _spare(self, kind: str, targets: list[int]) -> list[int]:
+        """The targets that censors let such a message reach."""
+        for censor in self._censors:
+            if kind in censor.kinds:
+                reached = [target for target in targets if target in censor.spared]
+                self.fired["censorship"] += len(targets) - len(reached)
+                targets = reached
+        return targets
 
     def request(self, instance: int, answer: Event) -> None:
         self._push(self._now + self._random.randint(0, COMPUTE_MS_MAX), _ANSWER, instance, answer)
@@ -307,6 +320,11 @@ class World:
                 if fault.is_noticed or not starts:
                     for i in range(len(self._instances)):
                         self._notice_links(i)
+            case Censor(end_ms=end_ms) if starts:
+                self._censors.append(fault)
+                self._push(end_ms, _MEND, 0, fault)
+            case Censor():
+                self._censors.remove(fault)
             case Clog(source=source, target=target, end_ms=end_ms):
                 self._network.clog(source, target, end_ms)
             case Crash(instance=i, end_ms=end_ms):
@@ -327,6 +345,7 @@ class World:
         self._queue = [entry for entry in self._queue if entry[2] not in faults]
         self._queue.sort()
         self._network.heal()
+        self._censors.clear()
         self._network.set_quality(PERFECT)
         self._is_watched = True
         self._paused_until = [0] * len(self._instances)
