@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crypto import abi
@@ -109,6 +110,10 @@ def transactions(c, specs):
         nonces[signer.address] = nonce + (offset == 0 and gas_limit >= 45_000 and not chain_offset)
 
 
+ALIKE = (MEMBERS[0], 0, ACTIONS[0], 300_000, 0)
+
+
+@example(blocks=[([ALIKE, ALIKE, (MEMBERS[0], -1, *ALIKE[2:])], 1)])
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.lists(CANDIDATES, max_size=12), st.integers(1, 8_000)), max_size=5))
 def test_what_one_replica_builds_the_others_compute_alike(blocks):
@@ -126,8 +131,12 @@ def test_what_one_replica_builds_the_others_compute_alike(blocks):
         assert execution == built.execution
         builder.apply(built.execution)
         other.apply(execution)
-        dropped = {tx.hash for tx, _ in built.dropped}
-        assert dropped.isdisjoint(execution.tx_hashes)
+        # Drawn candidates can be the same transaction twice: it runs once, the copy is dropped.
+        offered = Counter(tx.hash for tx in candidates)
+        dropped = Counter(tx.hash for tx, _ in built.dropped)
+        executed = Counter(digest for digest in execution.tx_hashes if digest in offered)
+        assert max(executed.values(), default=0) <= 1
+        assert dropped + executed <= offered
         assert builder.head.gas_used <= builder.machine.genesis.block_gas_limit
         assert execution.receipts[-1].cumulative_gas == builder.head.gas_used
     assert builder.state == other.state
