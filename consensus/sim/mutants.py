@@ -88,7 +88,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a NEW-VIEW is believed without its proof",
         _swap(view_change.new_view_fault, bugs.believe_new_view),
         name="new_view_not_verified",
-        profile=LIARS,
+        scenario="new_view_without_proof",
     ),
     _mutant(
         "1",

@@ -103,6 +103,25 @@ def liar_prepares_another_block() -> None:
     require_height(stage, 1, (0, 1, 2), "the lie stops nobody")
 
 
+def new_view_without_proof() -> None:
+    """Rule 1: one member has decided; a Byzantine primary begins its view on forged words.
+
+    Nobody asked for that view, and what its NEW-VIEW says was not prepared, was.
+    """
+    stage = Stage(4, puppets=(1,))
+    stage.submit(1)
+    stage.settle(dropping(Commit, unless_to=2))
+    require_height(stage, 1, (2,), "member 2 hears all COMMITs")
+    slot, other = stage.slot(1, 1), stage.body(1, 1, salt=7)
+    for i in (0, 3):
+        stage.deliver(1, i, stage.new_view(1, 1, (0, 1, 3)))
+        stage.deliver(1, i, stage.pre_prepare(1, slot, other))
+        stage.deliver(1, i, stage.commit(1, slot, other))
+    stage.settle(without(2))
+    stage.pass_time(2 * PATIENCE_MS)
+    require_height(stage, 1, (0, 2, 3), "the forgery stops nobody")
+
+
 def vote_log_is_lost() -> None:
     """Rules 19, 25: a member that lost its vote log must not vote where it may have voted.
 
@@ -285,6 +304,7 @@ SCENARIOS: Final[dict[str, Callable[[], None]]] = {
         stale_certificate_returns,
         liar_commits_to_another_block,
         liar_prepares_another_block,
+        new_view_without_proof,
         vote_log_is_lost,
         learner_hears_nobody,
         power_cut_after_a_decision,

@@ -5,18 +5,19 @@ puppet: the script holds its keyring and sends in its name what it likes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import final
 
 from consensus.certificates import Head, Kind, SigningDomain, Slot
 from consensus.events import Event, PeerUp, Receive, Tick
 from consensus.membership import Epoch, Height, MemberIndex, Term, View
-from consensus.messages import Commit, Message, Prepare, PrePrepare, ViewChange
+from consensus.messages import Commit, Message, NewView, Prepare, PrePrepare, ViewChange
 from consensus.signer import Signer
 from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, Block, digest_of
 from consensus.sim.checkers import InvariantViolation
 from consensus.sim.cluster import Cluster, Instance
 from consensus.sim.faults import Crash, FaultPlan, LinkQuality
-from consensus.wire import view_change_digest
+from consensus.wire import new_view_digest, view_change_digest
 
 Allow = Callable[[int, int, Message], bool]
 """(source member, target member, message) -> whether it arrives; otherwise it is lost."""
@@ -58,8 +59,6 @@ class Stage:
         self.cluster = Cluster(calm_plan(n, puppets=puppets), self)
         self.now_ms = 0
         self.members = [MemberIndex(i) for i in range(n) if i not in puppets]
-        self.holds_answers: set[int] = set()
-        """Members whose application has stopped answering."""
         self.sent: list[tuple[MemberIndex, Message]] = []
         """All that members have sent so far."""
         self._in_flight: list[tuple[MemberIndex, MemberIndex, Message]] = []
@@ -123,7 +122,7 @@ class Stage:
     def settle(self, allow: Allow = everything) -> None:
         """Deliver, answer and repeat until nothing is under way; what is not allowed is lost."""
         rounds = 0
-        while self._in_flight or any(i not in self.holds_answers for i, _ in self._answers):
+        while self._in_flight or self._answers:
             rounds += 1
             if rounds > ROUNDS_MAX:
                 raise InvariantViolation("livelock", f"no rest after {ROUNDS_MAX} exchanges")
@@ -133,10 +132,7 @@ class Stage:
                     self.deliver(source, target, message)
             answers, self._answers = self._answers, []
             for i, answer in answers:
-                if i in self.holds_answers:
-                    self._answers.append((i, answer))
-                else:
-                    self.instance(i).answer(answer, self.now_ms)
+                self.instance(i).answer(answer, self.now_ms)
 
     def pass_time(self, ms: int, allow: Allow = everything) -> None:
         """Let time pass: timers go off, and what they send arrives if allowed."""
@@ -212,6 +208,16 @@ class Stage:
             signature=self.signature(
                 member, Kind.VIEW_CHANGE, slot, view_change_digest(head, None)
             ),
+        )
+
+    def new_view(self, member: int, view: int, others: Iterable[int]) -> NewView:
+        """A NEW-VIEW whose VIEW-CHANGEs by `others` only `member` has signed."""
+        own = self.view_change(member, view)
+        proof = tuple(replace(own, sender=MemberIndex(i)) for i in others)
+        slot = replace(own.slot, height=Height(0))
+        signature = self.signature(member, Kind.NEW_VIEW, slot, new_view_digest(proof))
+        return NewView(
+            slot=slot, view_changes=proof, sender=MemberIndex(member), signature=signature
         )
 
 

@@ -22,7 +22,6 @@ CAUGHT_BEFORE = {
     "head_not_verified": 12,
     "kind_not_signed": 12,
     "new_view_binds_nothing": 40,
-    "new_view_not_verified": 81,
     "no_certificate_in_view_change": 40,
     "votes_not_verified": 49,
 }
