@@ -36,9 +36,33 @@ class InvalidSignature(CryptoError):
     """A signature does not verify, or is not in its one allowed form."""
 
 
-@final
 class InvalidProof(CryptoError):
-    """A Merkle proof does not lead to the root, or is not in its one allowed form."""
+    """A proof does not show what it claims, or is not in its one allowed form."""
+
+
+@final
+class StealthError(InvalidProof):
+    """An output does not belong to the wallet, or does not hold what its sender says."""
+
+
+@final
+class ClsagError(InvalidProof):
+    """A ring signature of an input does not verify."""
+
+
+@final
+class RangeProofError(InvalidProof):
+    """A Bulletproof+ does not show that all the committed values lie in 0..2^64-1."""
+
+
+@final
+class MemberRingError(InvalidProof):
+    """A scoped ring signature, or a registered key's proof of possession, does not verify."""
+
+
+@final
+class LinearProofError(InvalidProof):
+    """A proof of opening, of equality, of a public value or of a product does not verify."""
 
 
 @final
