@@ -110,8 +110,7 @@ class LinearProof:
         for point in self.announcements:
             curve.check_point(point, "linear_proof.announcement")
         for scalar in self.responses:
-            if not curve.is_scalar(scalar):
-                raise DecodeError("linear_proof.response", "must be a canonical scalar")
+            curve.check_scalar(scalar, "linear_proof.response")
 
 
 def prove(relation: Relation, witness: Sequence[bytes], *, rng: Rng = SYSTEM_RNG) -> LinearProof:

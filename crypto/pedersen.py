@@ -35,8 +35,7 @@ class Opening:
     amount: int = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not curve.is_scalar(self.mask):
-            raise DecodeError("opening.mask", "must be a canonical scalar")
+        curve.check_scalar(self.mask, "opening.mask")
         if not 0 <= self.amount <= AMOUNT_MAX:
             raise DecodeError("opening.amount", "must lie in 0..2^64-1")
 

@@ -65,8 +65,9 @@ class WalletKeys:
 
     def __post_init__(self) -> None:
         for name, secret in (("spend", self.spend_secret), ("view", self.view_secret)):
-            if not curve.is_scalar(secret) or secret == curve.ZERO:
-                raise DecodeError(f"wallet.{name}_secret", "must be a canonical scalar, not zero")
+            curve.check_scalar(secret, f"wallet.{name}_secret")
+            if secret == curve.ZERO:
+                raise DecodeError(f"wallet.{name}_secret", "must not be zero")
 
     @property
     def address(self) -> Address:
