@@ -81,6 +81,8 @@ def verify_without_rings(transaction: Transaction) -> None:
     """
     check_form(transaction)
     _check_points(transaction)
+    for spent in transaction.inputs:  # With the rings, it is part of each ring signature.
+        _check_prime_order(spent.key_image, "key_image")
     verify_balance(transaction)
     verify_range_proof(transaction)
 
@@ -200,13 +202,16 @@ def _ring_signatures(
 
 
 def _check_points(transaction: Transaction) -> None:
+    for point in transaction.pseudo_outs:
+        _check_prime_order(point, "pseudo_out")
+    for output in transaction.outputs:
+        _check_prime_order(output.key, "output.key")
+        _check_prime_order(output.commitment, "output.commitment")
+
+
+def _check_prime_order(point: bytes, field: str) -> None:
     try:
-        for i, spent in enumerate(transaction.inputs):
-            curve.check_prime_order(spent.key_image, f"inputs[{i}].key_image")
-            curve.check_prime_order(transaction.pseudo_outs[i], f"pseudo_outs[{i}]")
-        for i, output in enumerate(transaction.outputs):
-            curve.check_prime_order(output.key, f"outputs[{i}].key")
-            curve.check_prime_order(output.commitment, f"outputs[{i}].commitment")
+        curve.check_prime_order(point, field)
     except CryptoError as error:
         raise MoneroError(str(error)) from None
 
