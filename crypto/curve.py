@@ -48,7 +48,7 @@ __all__ = [
 ]  # fmt: skip
 
 _MODULES = {
-    "native": ("crypto.curve_native", "crypto.curve_native"),
+    "native": ("crypto._curve", "crypto._curve"),
     "sodium": ("crypto.curve_sodium", "crypto.curve_sodium_proofs"),
 }
 """Each backend's scalars and points, and its whole primitives."""
@@ -64,7 +64,13 @@ def _choose() -> str:
 
 
 def _load(backend: str) -> tuple[Group, Proofs]:
-    group, proofs = map(import_module, _MODULES[backend])
+    try:
+        group, proofs = map(import_module, _MODULES[backend])
+    except ImportError as error:
+        raise ImportError(
+            f"the {backend} curve cannot be loaded ({error}); the native one is built by "
+            "`pip install --no-cache-dir --force-reinstall --no-deps .` where cargo is installed"
+        ) from error
     return cast("Group", group), cast("Proofs", proofs)
 
 
@@ -297,6 +303,8 @@ def decode(packed: bytes) -> Points:
 
 def take(points: Points, indexes: Sequence[int]) -> Points:
     """Return the points at `indexes`, in that order, without decoding them again."""
+    if not all(0 <= i < len(points) for i in indexes):
+        raise IndexError(f"indexes must be at least 0 and below {len(points)}")
     packed = b"".join(points.packed[BYTES * i : BYTES * i + BYTES] for i in indexes)
     handle = _impl.points_take(_points(points), indexes)
     return Points._with_handle(packed, BACKEND, handle)  # Its one other maker.
@@ -427,6 +435,8 @@ def scan(
     n = len(view_tags)
     if (len(tx_pubkeys), len(output_indexes), len(output_keys)) != (BYTES * n, n, BYTES * n):
         raise InvalidPoint("outputs", "must be as many keys and indexes as view tags")
+    if not all(0 <= index < 2**32 for index in output_indexes):
+        raise InvalidScalar("output_indexes", "must be at least 0 and below 2^32")
     return _proofs.scan(
         view_secret, spend_public, tx_pubkeys, output_indexes, output_keys, view_tags
     )

@@ -184,6 +184,8 @@ def _decode(proof: BppInstance) -> _Proof | None:
     single = (proof.A, proof.A1, proof.B, proof.value_base)
     if not all(map(group.is_point, (*C, *single, *Ls, *Rs))):
         return None
+    if not _is_value_base(proof.value_base):
+        return None
     V = [group.mul(INV8, commitment) for commitment in C]
     challenges = _challenges(proof, V)
     if challenges is None:
@@ -203,6 +205,10 @@ def _decode(proof: BppInstance) -> _Proof | None:
         value_base=proof.value_base,
         challenges=challenges,
     )
+
+
+def _is_value_base(point: bytes) -> bool:
+    return point == H or (point != IDENTITY and group.is_torsion_free(point))
 
 
 def _challenges(proof: BppInstance, V: list[bytes]) -> _Challenges | None:
@@ -300,8 +306,6 @@ def scan(
 
 def _varint(value: int) -> bytes:
     """Return LEB128: groups of 7 bits, low ones first."""
-    if not 0 <= value < 2**32:
-        raise InvalidScalar("output_indexes", "must be at least 0 and below 2^32")
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)

@@ -1,0 +1,177 @@
+//! CLSAG verification (Goodell, Noether, RandomRun, eprint 2019/654), as Monero's consensus has
+//! it, with the check of the key image's order. Everything here is public.
+
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT as G;
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::encoding::{bytes32, canonical, decompress, points, scalars};
+use crate::errors::{Checked, Invalid};
+use crate::hash::Prefix;
+use crate::map::hash_to_point;
+
+const AGG_0: [u8; 32] = padded(b"CLSAG_agg_0");
+const AGG_1: [u8; 32] = padded(b"CLSAG_agg_1");
+const ROUND: [u8; 32] = padded(b"CLSAG_round");
+
+const fn padded(text: &[u8; 11]) -> [u8; 32] {
+    let mut out = [0; 32];
+    let mut i = 0;
+    while i < text.len() {
+        out[i] = text[i];
+        i += 1;
+    }
+    out
+}
+
+/// A ring: P_i, C_i and Hp(P_i), decoded, and the hashes that begin with all P_i and C_i.
+#[pyclass(frozen)]
+pub struct Ring {
+    keys: Vec<EdwardsPoint>,
+    commitments: Vec<EdwardsPoint>,
+    images: Vec<EdwardsPoint>,
+    agg_0: Prefix,
+    agg_1: Prefix,
+    round: Prefix,
+}
+
+impl Ring {
+    fn new(keys: &[u8], commitments: &[u8]) -> Checked<Self> {
+        let image = |(k, key): (usize, &[u8; 32])| {
+            hash_to_point(key).ok_or_else(|| {
+                Invalid::Point(format!("points[{k}]"), "must not hash to the identity")
+            })
+        };
+        Ok(Self {
+            keys: points("points", keys)?,
+            commitments: points("points", commitments)?,
+            images: keys.as_chunks::<32>().0.iter().enumerate().map(image).collect::<Result<_, _>>()?,
+            agg_0: Prefix::new(&[&AGG_0, keys, commitments]),
+            agg_1: Prefix::new(&[&AGG_1, keys, commitments]),
+            round: Prefix::new(&[&ROUND, keys, commitments]),
+        })
+    }
+}
+
+/// A signature with its statement, in bytes; the fields are those of `ClsagInstance`.
+struct Instance<'a> {
+    ring: &'a Ring,
+    pseudo_out: &'a [u8],
+    key_image: &'a [u8],
+    message: &'a [u8],
+    d: &'a [u8],
+    c1: &'a [u8],
+    s: &'a [u8],
+}
+
+/// What `Instance` says, decoded, and the two aggregation coefficients.
+struct Opened {
+    pseudo_out: EdwardsPoint,
+    mu_p: Scalar,
+    mu_c: Scalar,
+    /// mu_P·I + mu_C·D: both have one factor, c, in every round.
+    image: EdwardsPoint,
+    c1: Scalar,
+    s: Vec<Scalar>,
+    round: Prefix,
+}
+
+impl Instance<'_> {
+    fn open(&self) -> Option<Opened> {
+        let s = scalars("s", self.s).ok()?;
+        if s.len() != self.ring.keys.len() || bytes32(self.message).is_none() {
+            return None;
+        }
+        let c1 = canonical(self.c1)?;
+        let pseudo_out = decompress(self.pseudo_out)?;
+        let image = decompress(self.key_image)?;
+        let d = decompress(self.d)?.mul_by_cofactor();
+        if image.is_identity() || d.is_identity() || !image.is_torsion_free() {
+            return None;
+        }
+        let statement: [&[u8]; 3] = [self.key_image, self.d, self.pseudo_out];
+        let mu_p = self.ring.agg_0.hash_to_scalar(&statement);
+        let mu_c = self.ring.agg_1.hash_to_scalar(&statement);
+        let image = EdwardsPoint::vartime_multiscalar_mul([mu_p, mu_c], [image, d]);
+        let round = self.ring.round.and(&[self.pseudo_out, self.message]);
+        Some(Opened { pseudo_out, mu_p, mu_c, image, c1, s, round })
+    }
+
+    fn holds(&self) -> bool {
+        self.open().is_some_and(|opened| opened.closes(self.ring))
+    }
+}
+
+impl Opened {
+    /// Whether the rounds lead from c_0 back to c_0.
+    fn closes(&self, ring: &Ring) -> bool {
+        let mut c = self.c1;
+        for (i, s) in self.s.iter().enumerate() {
+            if c == Scalar::ZERO {
+                return false;
+            }
+            let left = EdwardsPoint::vartime_multiscalar_mul(
+                [*s, c * self.mu_p, c * self.mu_c],
+                [G, ring.keys[i], ring.commitments[i] - self.pseudo_out],
+            );
+            let right =
+                EdwardsPoint::vartime_multiscalar_mul([*s, c], [ring.images[i], self.image]);
+            let [left, right] = EdwardsPoint::compress_batch(&[left, right]);
+            c = self.round.hash_to_scalar(&[left.as_bytes(), right.as_bytes()]);
+        }
+        c != Scalar::ZERO && c == self.c1
+    }
+}
+
+#[pyfunction]
+fn ring(py: Python<'_>, keys: &[u8], commitments: &[u8]) -> PyResult<Ring> {
+    Ok(py.detach(|| Ring::new(keys, commitments))?)
+}
+
+#[pyfunction]
+fn ring_images<'py>(py: Python<'py>, handle: &Ring) -> Bound<'py, PyBytes> {
+    let encodings = EdwardsPoint::compress_batch_alloc(&handle.images);
+    let packed: Vec<u8> = encodings.iter().flat_map(|point| point.to_bytes()).collect();
+    PyBytes::new(py, &packed)
+}
+
+type Fields<'py> = (
+    Bound<'py, PyAny>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+);
+
+#[pyfunction]
+fn clsag_verify_many<'py>(
+    py: Python<'py>,
+    instances: Vec<(Bound<'py, Ring>, Fields<'py>)>,
+) -> Vec<bool> {
+    let instances: Vec<Instance<'_>> = instances
+        .iter()
+        .map(|(ring, (_, pseudo_out, key_image, message, d, c1, s))| Instance {
+            ring: ring.get(),
+            pseudo_out: pseudo_out.as_bytes(),
+            key_image: key_image.as_bytes(),
+            message: message.as_bytes(),
+            d: d.as_bytes(),
+            c1: c1.as_bytes(),
+            s: s.as_bytes(),
+        })
+        .collect();
+    py.detach(|| instances.iter().map(Instance::holds).collect())
+}
+
+/// Adds the functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Ring>()?;
+    module.add_function(wrap_pyfunction!(ring, module)?)?;
+    module.add_function(wrap_pyfunction!(ring_images, module)?)?;
+    module.add_function(wrap_pyfunction!(clsag_verify_many, module)?)
+}
