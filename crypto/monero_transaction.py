@@ -11,6 +11,7 @@ from typing import TypeVar, final
 
 from crypto.errors import DecodeError
 from crypto.hashing import keccak256
+from crypto.varint import VARINT_MAX, write_varint
 
 TRANSACTION_BYTES_MAX = 1_000_000
 """Monero's limit of one transaction; checked before anything is decoded."""
@@ -29,7 +30,6 @@ _OUTPUT_TO_KEY = 0x02
 _OUTPUT_TO_TAGGED_KEY = 0x03
 _FIELD_BYTES = 32
 _AMOUNT = 8
-_VARINT_MAX = 2**64 - 1
 
 _Item = TypeVar("_Item")
 
@@ -209,16 +209,6 @@ def parse_transaction(data: bytes) -> Transaction:
     )
 
 
-def write_varint(value: int) -> bytes:
-    """Return `value` in groups of 7 bits, the lowest first, the top bit set in all but the last."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def _read_input(reader: "_Reader", field: str) -> TransactionInput:
     reader.constant(f"{field}.type", reader.take(f"{field}.type", 1)[0], _INPUT_TO_KEY)
     reader.constant(f"{field}.amount", reader.varint(f"{field}.amount"), 0)
@@ -286,7 +276,7 @@ class _Reader:
             if byte == 0 and shift:
                 raise DecodeError(field, "must have no empty last group")
             value |= (byte & 0x7F) << shift
-            if value > _VARINT_MAX:
+            if value > VARINT_MAX:
                 raise DecodeError(field, "must fit 64 bits")
             if byte < 0x80:
                 return value

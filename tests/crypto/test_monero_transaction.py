@@ -16,7 +16,6 @@ from crypto.monero_transaction import (
     TransactionInput,
     TransactionOutput,
     parse_transaction,
-    write_varint,
 )
 
 items = st.binary(min_size=32, max_size=32)
@@ -196,11 +195,6 @@ def test_outputs_with_and_without_view_tag_do_not_mix():
 def test_size_is_refused_before_reading():
     with pytest.raises(DecodeError, match="must be at most 1000000 bytes"):
         parse_transaction(bytes(TRANSACTION_BYTES_MAX + 1))
-
-
-@given(u64)
-def test_varint_is_the_shortest(value):
-    assert len(write_varint(value)) == max(1, -(-value.bit_length() // 7))
 
 
 def test_main_chain_hashes(vectors):
