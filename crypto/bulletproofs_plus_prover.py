@@ -17,6 +17,11 @@ from crypto.range_proof import VALUE_BITS, RangeProof, RangeStatement
 from crypto.transcript import Rng, hedged_scalars
 from crypto.varint import write_varint
 
+_BLOCKS_MAX = 8
+"""After three rounds: where folding the generators costs least in all, as measured."""
+_FOLDED_MIN = 32
+"""Of fewer generators than these the last rounds are too short to be worth it."""
+
 _NONCE_TAG = b"hearth/bulletproofs_plus/nonce/v1"
 _GENERATOR = b"bulletproof_plus"
 _BITS = (curve.ZERO, curve.ONE)
@@ -61,7 +66,7 @@ def prove_values(statement: RangeStatement, witness: Sequence[Opening], *, rng: 
     transcript = Transcript(statement)
     aL = _bits(witness, n)
     aR = curve.sv_sub(aL, curve.ONE * n)
-    A = curve.inv8(curve.msm(aL + aR + curve.ZERO + alpha, _all_points(n, value_base)))
+    A = curve.inv8(curve.msm(aL + curve.ONE + alpha, _bit_points(n)))
     y, z = transcript.y_and_z(A)
     argument = _InnerProduct(
         a=curve.sv_sub(aL, z * n),
@@ -85,44 +90,42 @@ def prove_values(statement: RangeStatement, witness: Sequence[Opening], *, rng: 
 class _InnerProduct:
     """The weighted inner product argument, in the state after some rounds.
 
-    a and b have length m; of the n original generators, Gi_i now stands in the folded one of
-    number i mod m with coefficient gc[i div m], and Hi_i with hc[i div m]: a coefficient is the
-    same for a whole block, since it depends only on which half i fell into in each round.
+    a and b have length m; of n generators Gi and Hi, number i now stands in the folded one of
+    number i mod m, with coefficient gc[i div m] or hc[i div m]: a coefficient is the same for a
+    whole block, since it depends only on which half i fell into in each round. The coefficients
+    are public. Once n / m has grown to 8, the generators are folded at last, by one
+    multiplication of 8 terms each: dearer for each point than a round, but there are many
+    rounds to come, and all of them get 8 times shorter.
     """
 
     def __init__(self, *, a: bytes, b: bytes, blinding: bytes, y: bytes, value_base: bytes) -> None:
         self._a, self._b, self._blinding, self._y = a, b, blinding, y
         self._value_base = value_base
-        self._n = len(a) // 32
-        self._powers = curve.sv_powers(y, self._n + 1)
-        self._y_inverse_powers = curve.sv_powers(curve.sc_invert(y), self._n + 1)
+        n = len(a) // 32
+        self._bases = _original_bases(n, value_base)
+        self._powers = curve.sv_powers(y, n + 1)
+        self._y_inverse_powers = curve.sv_powers(curve.sc_invert(y), n + 1)
         self._gc, self._hc = curve.ONE, curve.ONE
         self._last_blindings = (curve.ZERO, curve.ZERO)
 
     def cross_terms(self, left: bytes, right: bytes) -> tuple[bytes, bytes]:
         """Return L_j and R_j, blinded by d_L = `left` and d_R = `right`."""
-        half = len(self._a) // 2
-        k = half // 32
+        k = len(self._a) // 64
         a_lo, a_hi, b_lo, b_hi = self._halves()
         y_k, y_minus_k = self._power(k), self._inverse_power(k)
         weights = self._powers[32 : 32 * (k + 1)]
         c_left = curve.sv_inner(curve.sv_mul(a_lo, weights), b_hi)
         c_right = curve.sc_mul(y_k, curve.sv_inner(curve.sv_mul(a_hi, weights), b_lo))
-        blocks = self._n // (2 * k)
-        gc, hc = _repeat(self._gc, k), _repeat(self._hc, k)
-        of_left, of_right = _round_points(self._n, k, self._value_base)
+        of_left, of_right = self._bases.of_round(k)
         L = curve.msm(
-            curve.sv_mul(b_hi * blocks, hc)
-            + curve.sv_mul(curve.sv_scale(a_lo, y_minus_k) * blocks, gc)
+            _outer(self._hc, b_hi)
+            + _outer(self._gc, curve.sv_scale(a_lo, y_minus_k))
             + c_left
             + left,
             of_left,
         )
         R = curve.msm(
-            curve.sv_mul(b_lo * blocks, hc)
-            + curve.sv_mul(curve.sv_scale(a_hi, y_k) * blocks, gc)
-            + c_right
-            + right,
+            _outer(self._hc, b_lo) + _outer(self._gc, curve.sv_scale(a_hi, y_k)) + c_right + right,
             of_right,
         )
         self._last_blindings = (left, right)
@@ -142,6 +145,9 @@ class _InnerProduct:
         high = curve.sc_mul(x, self._inverse_power(k))
         self._gc = _outer(self._gc, x_inverse + high)
         self._hc = _outer(self._hc, x + x_inverse)
+        if len(self._gc) == 32 * _BLOCKS_MAX and self._bases.n >= _FOLDED_MIN:
+            self._bases = self._bases.folded(self._gc, self._hc)
+            self._gc, self._hc = curve.ONE, curve.ONE
 
     def last_terms(self, r: bytes, s: bytes, delta: bytes, eta: bytes) -> tuple[bytes, bytes]:
         """Return A1 and B, when a and b are single scalars."""
@@ -152,7 +158,7 @@ class _InnerProduct:
             + curve.sc_mul(self._y, cross)
             + delta
         )
-        A1 = curve.msm(scalars, _all_points(self._n, self._value_base))
+        A1 = curve.msm(scalars, self._bases.points)
         rys = curve.sc_mul(curve.sc_mul(r, self._y), s)
         B = curve.msm(rys + eta, self._value_base + curve.G)
         return curve.inv8(A1), curve.inv8(B)
@@ -229,25 +235,59 @@ def generators(n: int) -> tuple[bytes, bytes]:
     return b"".join(points[1::2]), b"".join(points[::2])
 
 
+@final
+class _Bases:
+    """n generators Gi, n generators Hi, the value base and G: decoded once."""
+
+    __slots__ = ("_rounds", "n", "points")
+
+    def __init__(self, points: Points) -> None:
+        self.points = points
+        self.n = len(points) // 2 - 1
+        self._rounds: dict[int, tuple[Points, Points]] = {}
+
+    def of_round(self, k: int) -> tuple[Points, Points]:
+        """Return the points of L_j and R_j where a and b have length 2k.
+
+        Of each block of 2k generators, L takes the low Hi and the high Gi, R the others; the
+        value base and G follow.
+        """
+        if k not in self._rounds:
+            n = self.n
+            low = [i for i in range(n) if i % (2 * k) < k]
+            high = [i for i in range(n) if i % (2 * k) >= k]
+            ends = [2 * n, 2 * n + 1]
+            self._rounds[k] = (
+                curve.take(self.points, [n + i for i in low] + high + ends),
+                curve.take(self.points, [n + i for i in high] + low + ends),
+            )
+        return self._rounds[k]
+
+    def folded(self, gc: bytes, hc: bytes) -> "_Bases":
+        """Return the bases with Σ gc_j·Gi_{jm+q} and Σ hc_j·Hi_{jm+q} for the generators.
+
+        Takes time that depends on the coefficients, which follow from public challenges.
+        """
+        m = self.n // (len(gc) // 32)
+        sums = [
+            curve.msm_vartime(
+                coefficients, curve.take(self.points, range(first + q, first + self.n, m))
+            )
+            for coefficients, first in ((gc, 0), (hc, self.n))
+            for q in range(m)
+        ]
+        return _Bases(curve.decode(b"".join(sums) + self.points.packed[-64:]))
+
+
 @lru_cache(maxsize=16)
-def _all_points(n: int, value_base: bytes) -> Points:
-    """Gi_0.., Hi_0.., value base, G."""
+def _original_bases(n: int, value_base: bytes) -> _Bases:
     Gi, Hi = generators(n)
-    return Points(Gi + Hi + value_base + curve.G)
+    return _Bases(Points(Gi + Hi + value_base + curve.G))
 
 
-@lru_cache(maxsize=64)
-def _round_points(n: int, k: int, value_base: bytes) -> tuple[Points, Points]:
-    """The points of L_j and R_j where a and b have length 2k.
-
-    Of each block of 2k generators, L takes the low Hi and the high Gi, R the others; the value
-    base and G follow.
-    """
-    everything = _all_points(n, value_base)
-    low = [i for i in range(n) if i % (2 * k) < k]
-    high = [i for i in range(n) if i % (2 * k) >= k]
-    bases = [2 * n, 2 * n + 1]
-    return (
-        curve.take(everything, [n + i for i in low] + high + bases),
-        curve.take(everything, [n + i for i in high] + low + bases),
-    )
+@lru_cache(maxsize=16)
+def _bit_points(n: int) -> Points:
+    """Points for A: since aR = aL - 1, ⟨aL, Gi⟩ + ⟨aR, Hi⟩ = Σ aL_i·(Gi_i + Hi_i) - Σ Hi_i."""
+    Gi, Hi = generators(n)
+    sums = [curve.add(Gi[at : at + 32], Hi[at : at + 32]) for at in range(0, 32 * n, 32)]
+    return Points(b"".join(sums) + curve.neg(curve.sum_points(Hi)) + curve.G)
