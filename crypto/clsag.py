@@ -199,7 +199,9 @@ class Rounds:
         self._prefix = b"".join(
             (_ROUND, ring.keys, ring.commitments, statement.pseudo_out, statement.message)
         )
-        fixed = curve.G + statement.pseudo_out + statement.key_image + D
+        # I and D share the factor c_i in every R_i, so they are joined once.
+        image = curve.msm_vartime(mu_P + mu_C, statement.key_image + D)
+        fixed = curve.G + statement.pseudo_out + image
         self._points = curve.decode(fixed + ring.keys + ring.commitments + curve.ring_images(ring))
 
     def next_challenge(self, L: bytes, R: bytes) -> bytes:
@@ -209,12 +211,12 @@ class Rounds:
     def points(self, i: int, s: bytes, c: bytes) -> tuple[bytes, bytes]:
         """Return L_i and R_i. Takes time that depends on s and c, which are published."""
         key, commitment = curve.sc_mul(c, self._mu_P), curve.sc_mul(c, self._mu_C)
-        member = 4 + i
+        member = 3 + i
         of_L = curve.take(self._points, (0, member, member + self._size, 1))
-        of_R = curve.take(self._points, (member + 2 * self._size, 2, 3))
+        of_R = curve.take(self._points, (member + 2 * self._size, 2))
         return (
             curve.msm_vartime(s + key + commitment + curve.sc_neg(commitment), of_L),
-            curve.msm_vartime(s + key + commitment, of_R),
+            curve.msm_vartime(s + c, of_R),
         )
 
 
