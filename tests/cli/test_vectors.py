@@ -124,6 +124,13 @@ def test_the_table_is_for_people(tmp_path):
     assert "1 passed, 0 failed" in run("vectors", "check", str(tmp_path)).stdout
 
 
+def change_a_digit(raw, data):
+    """Another digit in one of the long hexadecimal fields."""
+    start, end = data.draw(st.sampled_from([match.span() for match in HEX.finditer(raw)]))
+    at = data.draw(st.integers(start + 1, end - 2))
+    raw[at] = data.draw(st.sampled_from(sorted(set(b"0123456789abcdef") - {raw[at]})))
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_digit_can_be_changed(monero, tmp_path, data):
@@ -137,9 +144,24 @@ def test_no_digit_can_be_changed(monero, tmp_path, data):
         first = json.loads(raw)[0]
         assert first["valid"]
         raw = bytearray(json.dumps([first]).encode())
-    start, end = data.draw(st.sampled_from([match.span() for match in HEX.finditer(raw)]))
-    at = data.draw(st.integers(start + 1, end - 2))
-    raw[at] = data.draw(st.sampled_from(sorted(set(b"0123456789abcdef") - {raw[at]})))
+    change_a_digit(raw, data)
     changed = tmp_path / name
     changed.write_bytes(raw)
     assert check_file(changed).failed >= 1
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_both_backends_pass_and_fail_the_same(monero, tmp_path, data):
+    """Case by case and word by word, over files of which a few digits are changed."""
+    path = data.draw(st.sampled_from(sorted(monero.glob("*.json"))))
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(0, 3))):
+        change_a_digit(raw, data)
+    changed = tmp_path / path.name
+    changed.write_bytes(raw)
+    results = []
+    for backend in BACKENDS:
+        with curve.using(backend):
+            results.append(check_file(changed))
+    assert all(result == results[0] for result in results)
