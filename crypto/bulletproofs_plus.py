@@ -66,8 +66,6 @@ def verify_batch(
     Raises:
         RangeProofError: at least one does not verify; `verify_many` tells which.
     """
-    if any(len(proof.L) != statement.rounds for statement, proof in items):
-        raise RangeProofError("number of rounds does not fit the number of commitments")
     weights = b"".join(random_weight(rng) for _ in items)
     if not curve.bpp_verify_batch([_instance(*item) for item in items], weights):
         raise RangeProofError(f"{len(items)} range proofs do not all verify")

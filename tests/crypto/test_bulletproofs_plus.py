@@ -10,6 +10,7 @@ from crypto import bulletproofs_plus as bpp
 from crypto import curve
 from crypto.bulletproofs_plus_prover import Transcript, generators
 from crypto.errors import CryptoError, DecodeError, RangeProofError
+from crypto.hashing import keccak256
 from crypto.pedersen import MONEY, AssetId, Opening, commit
 from crypto.range_proof import RangeProof, RangeStatement
 from tests.crypto.conftest import BACKENDS
@@ -192,6 +193,17 @@ def test_a_proof_is_of_one_asset_and_one_context(change):
         bpp.verify(plain[0], bound[1])
     assert plain[0].extra == b""
     assert len(bound[0].extra) == 32
+
+
+def test_each_context_and_each_asset_has_a_transcript_of_its_own():
+    """The formula of docs/spec/privacy.md; the asset is hashed, not only used as a base."""
+    statement, proof = proven(7, asset=ENERGY, context=CONTEXT)
+    lp = [len(x).to_bytes(4, "big") + x for x in (b"hearth/bulletproofs_plus/v1", ENERGY, CONTEXT)]
+    assert statement.extra == keccak256(b"".join(lp))
+    with pytest.raises(RangeProofError):
+        bpp.verify(replace(statement, context=bytes(32)), proof)
+    with pytest.raises(RangeProofError):
+        bpp.verify(replace(statement, asset=AssetId(b"f" * 32)), proof)
 
 
 def test_contexts_of_another_length_are_refused():

@@ -9,7 +9,7 @@ from crypto import opening_proof as op
 from crypto.errors import CryptoError, DecodeError, InvalidPoint, InvalidScalar, LinearProofError
 from crypto.linear_proof import Equation, LinearProof, Relation
 from crypto.opening_proof import EqualityStatement, OpeningStatement, ValueStatement
-from crypto.pedersen import MONEY, AssetId, Opening, commit
+from crypto.pedersen import MONEY, AssetId, Opening, commit, value_generator
 from crypto.transcript import challenge, encode_fields, hedged_scalars, random_weight
 from tests.crypto.conftest import BACKENDS
 from tests.crypto.privacy import SeededRng, flip, opening, scalar
@@ -94,6 +94,47 @@ def test_every_part_of_the_statement_is_bound(kind, change):
     statement, proof = cases()[kind]
     with pytest.raises(LinearProofError):
         op.verify(replace(statement, **change), proof)
+
+
+def test_an_image_cannot_be_chosen_after_the_challenge():
+    """Rule 10, Frozen Heart: solve t·G = a + c·image for the image, knowing no logarithm of it."""
+    response, announcement = scalar("t"), curve.hash_to_point(b"a" * 32)
+    bait = Equation(image=curve.H, terms=((curve.G, 0),))
+    c = challenge(b"test", CONTEXT, bait.to_bytes(), announcement)
+    image = curve.mul(curve.sc_invert(c), curve.sub(curve.base_mul(response), announcement))
+    proof = LinearProof(announcements=(announcement,), responses=(response,))
+    assert curve.base_mul(response) == curve.add(announcement, curve.mul(c, image))
+    forged = Relation(
+        tag=b"test", context=CONTEXT, equations=(replace(bait, image=image),), scalars=1
+    )
+    with pytest.raises(LinearProofError):
+        linear_proof.verify(forged, proof)
+
+
+def test_a_base_or_its_scalar_cannot_be_exchanged():
+    """Every base and the place of its scalar are in the hash."""
+    equations = {
+        Equation(image=image, terms=terms).to_bytes()
+        for image in (curve.G, curve.H)
+        for terms in (
+            ((curve.G, 0), (curve.H, 1)),
+            ((curve.G, 1), (curve.H, 0)),
+            ((curve.H, 0), (curve.G, 1)),
+            ((curve.G, 0),),
+        )
+    }
+    assert len(equations) == 8
+
+
+def test_the_proof_of_opening_verifies_by_the_formula_of_the_specification():
+    """docs/spec/privacy.md, "Linear proofs", written out for one equation."""
+    statement, proof = cases()[0]
+    H_a = value_generator(ENERGY)
+    equation = statement.commitment + curve.G + b"\0" + H_a + b"\1"
+    (a,), (t_0, t_1) = proof.announcements, proof.responses
+    c = challenge(b"hearth/opening/v1", CONTEXT, equation, a)
+    left = curve.add(curve.base_mul(t_0), curve.mul(t_1, H_a))
+    assert left == curve.add(a, curve.mul(c, statement.commitment))
 
 
 def test_the_prover_refuses_a_false_statement():

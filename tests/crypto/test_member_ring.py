@@ -14,6 +14,7 @@ from crypto.errors import (
     LinearProofError,
     MemberRingError,
 )
+from crypto.hashing import keccak256
 from crypto.linear_proof import LinearProof
 from crypto.member_ring import CallSignature, CallStatement, MemberSecret, Scope, Snapshot
 from tests.crypto.conftest import BACKENDS
@@ -51,6 +52,58 @@ def test_a_ring_of_one_verifies():
     snapshot = replace(SNAPSHOT, keys=SNAPSHOT.keys[:1])
     call = replace(CALL, snapshot=snapshot)
     mr.verify(call, signed(call, 0))
+
+
+def lp(*fields):
+    return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+
+
+def context_of(call, tag):
+    """ctx of docs/spec/privacy.md, written out."""
+    snapshot, scope = call.snapshot, call.scope
+    sigma = lp(
+        snapshot.network,
+        snapshot.root,
+        snapshot.epoch.to_bytes(8, "big"),
+        scope.contract,
+        scope.purpose,
+        scope.slot.to_bytes(4, "big"),
+    )
+    assert curve.hash_to_point_unbiased(b"hearth/scope/v1", sigma) == mr.scope_base(snapshot, scope)
+    n = len(snapshot.keys).to_bytes(4, "big")
+    keys = b"".join(snapshot.keys)
+    return keccak256(lp(b"hearth/member_ring/ctx/v1", n, keys, sigma, tag, call.message))
+
+
+def next_challenge(context, L, R):
+    return curve.hash_to_scalar(lp(b"hearth/member_ring/c/v1", context, L, R))
+
+
+def test_a_signature_verifies_by_the_formulas_of_the_specification():
+    signature = signed()
+    h = mr.scope_base(SNAPSHOT, SCOPE)
+    context = context_of(CALL, signature.tag)
+    c = signature.c0
+    for key, s in zip(SNAPSHOT.keys, signature.s, strict=True):
+        L = curve.add(curve.base_mul(s), curve.mul(c, key))
+        R = curve.add(curve.mul(s, h), curve.mul(c, signature.tag))
+        c = next_challenge(context, L, R)
+    assert c == signature.c0
+
+
+def test_a_key_cannot_be_chosen_after_the_challenge():
+    """Rule 10, Frozen Heart: a ring of one whose tag is of another secret than its key."""
+    x, l_0, r_0 = scalar("x"), scalar("l"), scalar("r")
+    snapshot = replace(SNAPSHOT, keys=SNAPSHOT.keys[:1])
+    bait = replace(CALL, snapshot=snapshot)
+    h = mr.scope_base(snapshot, SCOPE)
+    tag, L, R = curve.mul(x, h), curve.base_mul(l_0), curve.mul(r_0, h)
+    c = next_challenge(context_of(bait, tag), L, R)
+    s = curve.sc_sub(r_0, curve.sc_mul(c, x))
+    key = curve.mul(curve.sc_invert(c), curve.sub(L, curve.base_mul(s)))
+    forged = replace(bait, snapshot=replace(snapshot, keys=(key,)))
+    with pytest.raises(MemberRingError):
+        mr.verify(forged, CallSignature(tag=tag, c0=c, s=(s,)))
 
 
 def test_calls_of_one_member_in_one_scope_carry_one_tag():
