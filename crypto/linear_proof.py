@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import final
 
 from crypto import curve
-from crypto.errors import CryptoError, DecodeError, LinearProofError
+from crypto.errors import DecodeError, LinearProofError
 from crypto.transcript import (
     CONTEXT_BYTES,
     SYSTEM_RNG,
@@ -191,10 +191,7 @@ def _holds(items: Sequence[tuple[Relation, LinearProof]], rng: Rng) -> bool:
                 points.append(base)
     if not points:
         return True
-    try:
-        total = curve.msm_vartime(b"".join(scalars), b"".join(points))
-    except CryptoError:
-        return False
+    total = curve.msm_vartime(b"".join(scalars), b"".join(points))
     return curve.mul8(total) == curve.IDENTITY
 
 

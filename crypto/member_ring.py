@@ -181,11 +181,12 @@ def sign(
         rng=rng,
     )
     challenges = [curve.ZERO] * n
+    rounds = _Rounds(keys, h, tag)
     c = _next(context, curve.base_mul(alpha), curve.mul(alpha, h))
     for step in range(1, n):
         i = (witness.index + step) % n
         challenges[i] = c
-        c = _next(context, *_round_points(keys[i], h, tag, s[i], c))
+        c = _next(context, *rounds.points(i, s[i], c))
     challenges[witness.index] = c
     s[witness.index] = curve.sc_sub(alpha, curve.sc_mul(c, witness.secret))
     return CallSignature(tag=tag, c0=challenges[0], s=tuple(s))
@@ -205,11 +206,12 @@ def verify(statement: CallStatement, signature: CallSignature) -> None:
         raise MemberRingError(f"must have {len(keys)} responses, got {len(signature.s)}")
     h = scope_base(statement.snapshot, statement.scope)
     context = _context(statement, signature.tag)
+    rounds = _Rounds(keys, h, signature.tag)
     c = signature.c0
-    for key, s in zip(keys, signature.s, strict=True):
+    for i, s in enumerate(signature.s):
         if c == curve.ZERO:
             raise MemberRingError("a challenge is zero")
-        c = _next(context, *_round_points(key, h, signature.tag, s, c))
+        c = _next(context, *rounds.points(i, s, c))
     if c != signature.c0:
         raise MemberRingError("ring signature does not verify")
 
@@ -277,6 +279,17 @@ def _next(context: bytes, L: bytes, R: bytes) -> bytes:
     return challenge(_ROUND_TAG, context, L, R)
 
 
-def _round_points(key: bytes, h: bytes, tag: bytes, s: bytes, c: bytes) -> tuple[bytes, bytes]:
-    """L and R of a round; takes time that depends on s and c, which are published."""
-    return curve.msm_vartime(s + c, curve.G + key), curve.msm_vartime(s + c, h + tag)
+@final
+class _Rounds:
+    """L_i and R_i of one signature: each point is decoded once."""
+
+    __slots__ = ("_of_R", "_points")
+
+    def __init__(self, keys: tuple[bytes, ...], h: bytes, tag: bytes) -> None:
+        self._points = curve.decode(b"".join((curve.G, h, tag, *keys)))
+        self._of_R = curve.take(self._points, (1, 2))
+
+    def points(self, i: int, s: bytes, c: bytes) -> tuple[bytes, bytes]:
+        """Return L_i and R_i. Takes time that depends on s and c, which are published."""
+        of_L = curve.take(self._points, (0, 3 + i))
+        return curve.msm_vartime(s + c, of_L), curve.msm_vartime(s + c, self._of_R)
