@@ -139,7 +139,7 @@ def _refuses_torsion(entry: dict[str, Any]) -> bool:
     """A point of small order: it decodes, has the order said, and serves as nothing."""
     point = bytes.fromhex(entry["point"])
     return (
-        _order(point, 8) == entry["order"]
+        _order(point, 8) == int(entry["order"])
         and curve.mul8(point) == curve.IDENTITY
         and _is_refused_as_element(point)
     )
@@ -185,7 +185,7 @@ def _refuses_mixed(entry: dict[str, Any]) -> bool:
     return (
         curve.is_point(point)
         and not curve.is_torsion_free(point)
-        and _order(torsion, 8) == entry["torsion_order"]
+        and _order(torsion, 8) == int(entry["torsion_order"])
         and _is_refused_as_element(point)
     )
 
