@@ -8,9 +8,13 @@ use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::encoding::{bytes32, canonical, decompress, points, scalars};
+use crate::encoding::{bytes32, canonical, chunks, decompress, points, scalars};
 use crate::errors::{Checked, Invalid};
 use crate::hash::Prefix;
+#[cfg(lanes)]
+use crate::field::Fe;
+#[cfg(lanes)]
+use crate::lockstep::{Affine, close_all};
 use crate::map::hash_to_point;
 
 const AGG_0: [u8; 32] = padded(b"CLSAG_agg_0");
@@ -27,9 +31,19 @@ const fn padded(text: &[u8; 11]) -> [u8; 32] {
     out
 }
 
+/// A member in affine coordinates, as the lanes take it.
+#[cfg(lanes)]
+pub struct Member {
+    pub key: Affine,
+    pub commitment: Affine,
+    pub image: Affine,
+}
+
 /// A ring: P_i, C_i and Hp(P_i), decoded, and the hashes that begin with all P_i and C_i.
 #[pyclass(frozen)]
 pub struct Ring {
+    #[cfg(lanes)]
+    members: Vec<Member>,
     keys: Vec<EdwardsPoint>,
     commitments: Vec<EdwardsPoint>,
     images: Vec<EdwardsPoint>,
@@ -45,15 +59,42 @@ impl Ring {
                 Invalid::Point(format!("points[{k}]"), "must not hash to the identity")
             })
         };
+        let packed_keys = chunks(keys).unwrap_or_default();
+        let images: Vec<_> = packed_keys.iter().enumerate().map(image).collect::<Result<_, _>>()?;
         Ok(Self {
+            #[cfg(lanes)]
+            members: members(packed_keys, commitments, &images),
             keys: points("points", keys)?,
             commitments: points("points", commitments)?,
-            images: keys.as_chunks::<32>().0.iter().enumerate().map(image).collect::<Result<_, _>>()?,
+            images,
             agg_0: Prefix::new(&[&AGG_0, keys, commitments]),
             agg_1: Prefix::new(&[&AGG_1, keys, commitments]),
             round: Prefix::new(&[&ROUND, keys, commitments]),
         })
     }
+}
+
+#[cfg(lanes)]
+impl Ring {
+    /// The i-th member.
+    pub fn member(&self, i: usize) -> &Member {
+        &self.members[i]
+    }
+}
+
+#[cfg(lanes)]
+fn members(keys: &[[u8; 32]], commitments: &[u8], images: &[EdwardsPoint]) -> Vec<Member> {
+    let commitments = chunks(commitments).unwrap_or_default();
+    let images = EdwardsPoint::compress_batch_alloc(images);
+    keys.iter()
+        .zip(commitments)
+        .zip(images)
+        .map(|((key, commitment), image)| Member {
+            key: Fe::coordinates(key),
+            commitment: Fe::coordinates(commitment),
+            image: Fe::coordinates(image.as_bytes()),
+        })
+        .collect()
 }
 
 /// A signature with its statement, in bytes; the fields are those of `ClsagInstance`.
@@ -68,15 +109,16 @@ struct Instance<'a> {
 }
 
 /// What `Instance` says, decoded, and the two aggregation coefficients.
-struct Opened {
+pub struct Opened {
     pseudo_out: EdwardsPoint,
-    mu_p: Scalar,
-    mu_c: Scalar,
     /// mu_P·I + mu_C·D: both have one factor, c, in every round.
     image: EdwardsPoint,
-    c1: Scalar,
-    s: Vec<Scalar>,
-    round: Prefix,
+    pub mu_p: Scalar,
+    pub mu_c: Scalar,
+    pub c1: Scalar,
+    pub s: Vec<Scalar>,
+    /// The round's hash up to the message.
+    pub round: Prefix,
 }
 
 impl Instance<'_> {
@@ -99,15 +141,11 @@ impl Instance<'_> {
         let round = self.ring.round.and(&[self.pseudo_out, self.message]);
         Some(Opened { pseudo_out, mu_p, mu_c, image, c1, s, round })
     }
-
-    fn holds(&self) -> bool {
-        self.open().is_some_and(|opened| opened.closes(self.ring))
-    }
 }
 
 impl Opened {
     /// Whether the rounds lead from c_0 back to c_0.
-    fn closes(&self, ring: &Ring) -> bool {
+    pub fn closes(&self, ring: &Ring) -> bool {
         let mut c = self.c1;
         for (i, s) in self.s.iter().enumerate() {
             if c == Scalar::ZERO {
@@ -124,6 +162,35 @@ impl Opened {
         }
         c != Scalar::ZERO && c == self.c1
     }
+}
+
+#[cfg(lanes)]
+impl Opened {
+    /// The pseudo-output in affine coordinates.
+    pub fn pseudo_out_affine(&self) -> Affine {
+        Fe::coordinates(self.pseudo_out.compress().as_bytes())
+    }
+
+    /// mu_P·I + mu_C·D in affine coordinates.
+    pub fn image_affine(&self) -> Affine {
+        Fe::coordinates(self.image.compress().as_bytes())
+    }
+}
+
+fn verify_many(instances: &[Instance<'_>]) -> Vec<bool> {
+    let opened: Vec<Option<Opened>> = instances.iter().map(Instance::open).collect();
+    let well_formed: Vec<(&Ring, &Opened)> = instances
+        .iter()
+        .zip(&opened)
+        .filter_map(|(instance, opened)| opened.as_ref().map(|opened| (instance.ring, opened)))
+        .collect();
+    let mut closed = close_all(&well_formed).into_iter();
+    opened.iter().map(|opened| opened.is_some() && closed.next() == Some(true)).collect()
+}
+
+#[cfg(not(lanes))]
+fn close_all(jobs: &[(&Ring, &Opened)]) -> Vec<bool> {
+    jobs.iter().map(|(ring, opened)| opened.closes(ring)).collect()
 }
 
 #[pyfunction]
@@ -165,7 +232,7 @@ fn clsag_verify_many<'py>(
             s: s.as_bytes(),
         })
         .collect();
-    py.detach(|| instances.iter().map(Instance::holds).collect())
+    py.detach(|| verify_many(&instances))
 }
 
 /// Adds the functions to the module.

@@ -16,7 +16,24 @@ pub const ZERO: Fe = Fe([0; 5]);
 /// One.
 pub const ONE: Fe = Fe([1, 0, 0, 0, 0]);
 
+/// d of the curve -x² + y² = 1 + d·x²·y²: -121665/121666.
+pub const D: Fe = Fe([929955233495203, 466365720129213, 1662059464998953, 2033849074728123, 1442794654840575]);
+/// 2d.
+pub const TWO_D: Fe = Fe([1859910466990425, 932731440258426, 1072319116312658, 1815898335770999, 633789495995903]);
+/// A root of -1: 2^((p-1)/4).
+const SQRT_MINUS_ONE: Fe = Fe([1718705420411056, 234908883556509, 2233514472574048, 2117202627021982, 765476049583133]);
+
 impl Fe {
+    /// The limbs, each below 2^52.
+    pub const fn limbs(self) -> [u64; 5] {
+        self.0
+    }
+
+    /// From limbs below 2^52.
+    pub const fn from_limbs(limbs: [u64; 5]) -> Self {
+        Self(limbs)
+    }
+
     /// A small number, below 2^51.
     pub const fn small(value: u64) -> Self {
         Self([value, 0, 0, 0, 0])
@@ -102,6 +119,25 @@ impl Fe {
     /// self^((p - 5) / 8).
     fn power_p58(self) -> Self {
         self.power_250().0.squares(2) * self
+    }
+
+    /// The affine x and y of an encoding that is known to be of a point.
+    ///
+    /// With u = y² - 1 and v = d·y² + 1, x is u·v³·(u·v^7)^((p-5)/8) or that times sqrt(-1).
+    pub fn coordinates(encoding: &[u8; 32]) -> (Self, Self) {
+        let (odd, mut bytes) = (encoding[31] >> 7, *encoding);
+        bytes[31] &= 0x7f;
+        let y = Self::from_bytes_mod_p(&bytes);
+        let (u, v) = (y.square() - ONE, D * y.square() + ONE);
+        let uv3 = u * v.square() * v;
+        let mut x = uv3 * (uv3 * v.square() * v.square()).power_p58();
+        if !(v * x.square() - u).is_zero() {
+            x = x * SQRT_MINUS_ONE;
+        }
+        if x.to_bytes()[0] & 1 != odd {
+            x = ZERO - x;
+        }
+        (x, y)
     }
 
     /// Whether u/v is a square; v not zero.

@@ -9,6 +9,10 @@ mod encoding;
 mod errors;
 mod field;
 mod hash;
+#[cfg(lanes)]
+mod lanes;
+#[cfg(lanes)]
+mod lockstep;
 mod map;
 mod points;
 mod scalars;

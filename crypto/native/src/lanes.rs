@@ -1,0 +1,399 @@
+//! Eight curve points at once, one in each 64-bit lane of AVX-512, by IFMA's 52-bit multiplication.
+//!
+//! Elements modulo p have five limbs of 51 bits, as in `field`. *Reduced* means every limb below
+//! 2^51 + 2^16; all functions take and return reduced elements, which fit the 52 bits that the
+//! multiplier reads. All steps are the same for every lane and every value.
+//! Formulas: Hisil, Wong, Carter, Dawson, "Twisted Edwards Curves Revisited" (2008), §3.1 and §3.3.
+
+use core::arch::x86_64::*;
+
+use crate::field::{self, Fe};
+
+/// Lanes of a vector.
+pub const LANES: usize = 8;
+
+const MASK: i64 = (1 << 51) - 1;
+
+/// Eight elements modulo p, reduced.
+#[derive(Clone, Copy)]
+pub struct Fe8([__m512i; 5]);
+
+#[target_feature(enable = "avx512f")]
+fn vector(values: [u64; LANES]) -> __m512i {
+    let [a, b, c, d, e, f, g, h] = values.map(u64::cast_signed);
+    _mm512_set_epi64(h, g, f, e, d, c, b, a)
+}
+
+#[target_feature(enable = "avx512f")]
+fn values(v: __m512i) -> [u64; LANES] {
+    let (low, high) = (_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64::<1>(v));
+    [
+        _mm256_extract_epi64::<0>(low),
+        _mm256_extract_epi64::<1>(low),
+        _mm256_extract_epi64::<2>(low),
+        _mm256_extract_epi64::<3>(low),
+        _mm256_extract_epi64::<0>(high),
+        _mm256_extract_epi64::<1>(high),
+        _mm256_extract_epi64::<2>(high),
+        _mm256_extract_epi64::<3>(high),
+    ]
+    .map(i64::cast_unsigned)
+}
+
+/// Carries each limb's excess to the next, once: limbs below 2^61 become reduced.
+#[target_feature(enable = "avx512f,avx512ifma")]
+#[inline]
+fn carried(l: [__m512i; 5]) -> Fe8 {
+    let mask = _mm512_set1_epi64(MASK);
+    let over = |k: usize| _mm512_srli_epi64::<51>(l[k]);
+    let kept = |k: usize| _mm512_and_si512(l[k], mask);
+    Fe8([
+        // The excess of the highest limb is worth 19 in the lowest; 19·2^10 is below 2^16.
+        _mm512_madd52lo_epu64(kept(0), over(4), _mm512_set1_epi64(19)),
+        _mm512_add_epi64(kept(1), over(0)),
+        _mm512_add_epi64(kept(2), over(1)),
+        _mm512_add_epi64(kept(3), over(2)),
+        _mm512_add_epi64(kept(4), over(3)),
+    ])
+}
+
+/// z_0 + z_1·2^51 + … + z_9·2^459 with z_k = low_k + 2·high_k (z_k < 2^56), modulo p.
+#[target_feature(enable = "avx512f,avx512ifma")]
+#[inline]
+fn folded(low: [__m512i; 10], high: [__m512i; 10]) -> Fe8 {
+    let z = |k: usize| _mm512_add_epi64(low[k], _mm512_add_epi64(high[k], high[k]));
+    let limb = |k: usize| {
+        // z_k + 19·z_(k+5), below 2^61.
+        let upper = z(k + 5);
+        let three = _mm512_add_epi64(upper, _mm512_add_epi64(upper, upper));
+        _mm512_add_epi64(_mm512_add_epi64(z(k), three), _mm512_slli_epi64::<4>(upper))
+    };
+    carried([limb(0), limb(1), limb(2), limb(3), limb(4)])
+}
+
+impl Fe8 {
+    /// The same element in every lane.
+    #[target_feature(enable = "avx512f")]
+    pub fn splat(element: Fe) -> Self {
+        Self(element.limbs().map(|limb| _mm512_set1_epi64(limb.cast_signed())))
+    }
+
+    /// One element in each lane.
+    #[target_feature(enable = "avx512f")]
+    pub fn from_lanes(elements: &[Fe; LANES]) -> Self {
+        let limb = |k: usize| vector(elements.map(|element| element.limbs()[k]));
+        Self([limb(0), limb(1), limb(2), limb(3), limb(4)])
+    }
+
+    /// The elements of the lanes.
+    #[target_feature(enable = "avx512f")]
+    pub fn to_lanes(self) -> [Fe; LANES] {
+        let [a, b, c, d, e] = self.0;
+        let limbs = [values(a), values(b), values(c), values(d), values(e)];
+        std::array::from_fn(|lane| Fe::from_limbs(limbs.map(|limb| limb[lane])))
+    }
+
+    /// self + other.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    pub fn plus(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        let sum = |k: usize| _mm512_add_epi64(a[k], b[k]);
+        carried([sum(0), sum(1), sum(2), sum(3), sum(4)])
+    }
+
+    /// self - other.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    pub fn minus(self, other: Self) -> Self {
+        // 2p is added, each limb of which is above a reduced one.
+        let (a, b) = (self.0, other.0);
+        let difference = |k: usize, two_p: i64| {
+            _mm512_sub_epi64(_mm512_add_epi64(a[k], _mm512_set1_epi64(two_p)), b[k])
+        };
+        carried([
+            difference(0, 2 * (MASK - 18)),
+            difference(1, 2 * MASK),
+            difference(2, 2 * MASK),
+            difference(3, 2 * MASK),
+            difference(4, 2 * MASK),
+        ])
+    }
+
+    /// self·other.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    pub fn times(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        let zero = _mm512_setzero_si512();
+        let (mut low, mut high) = ([zero; 10], [zero; 10]);
+        let mut i = 0;
+        while i < 5 {
+            let mut j = 0;
+            while j < 5 {
+                low[i + j] = _mm512_madd52lo_epu64(low[i + j], a[i], b[j]);
+                high[i + j + 1] = _mm512_madd52hi_epu64(high[i + j + 1], a[i], b[j]);
+                j += 1;
+            }
+            i += 1;
+        }
+        folded(low, high)
+    }
+
+    /// self².
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    pub fn squared(self) -> Self {
+        let a = self.0;
+        let zero = _mm512_setzero_si512();
+        let (mut low, mut high) = ([zero; 10], [zero; 10]);
+        let mut i = 0;
+        while i < 5 {
+            let mut j = i + 1;
+            while j < 5 {
+                low[i + j] = _mm512_madd52lo_epu64(low[i + j], a[i], a[j]);
+                high[i + j + 1] = _mm512_madd52hi_epu64(high[i + j + 1], a[i], a[j]);
+                j += 1;
+            }
+            i += 1;
+        }
+        let mut k = 0;
+        while k < 10 {
+            low[k] = _mm512_add_epi64(low[k], low[k]);
+            high[k] = _mm512_add_epi64(high[k], high[k]);
+            k += 1;
+        }
+        let mut i = 0;
+        while i < 5 {
+            low[2 * i] = _mm512_madd52lo_epu64(low[2 * i], a[i], a[i]);
+            high[2 * i + 1] = _mm512_madd52hi_epu64(high[2 * i + 1], a[i], a[i]);
+            i += 1;
+        }
+        folded(low, high)
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn squares(mut self, times: u32) -> Self {
+        for _ in 0..times {
+            self = self.squared();
+        }
+        self
+    }
+
+    /// (self^(2^250 - 1), self^11).
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn power_250(self) -> (Self, Self) {
+        let t2 = self.squared();
+        let t9 = t2.squares(2).times(self);
+        let t11 = t9.times(t2);
+        let p5 = t11.squared().times(t9);
+        let p10 = p5.squares(5).times(p5);
+        let p20 = p10.squares(10).times(p10);
+        let p40 = p20.squares(20).times(p20);
+        let p50 = p40.squares(10).times(p10);
+        let p100 = p50.squares(50).times(p50);
+        let p200 = p100.squares(100).times(p100);
+        (p200.squares(50).times(p50), t11)
+    }
+
+    /// 1/self; zero for zero.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn inverted(self) -> Self {
+        let (p250, t11) = self.power_250();
+        p250.squares(5).times(t11)
+    }
+
+    /// The lanes of `other` where the bit in `mask` is set, of `self` elsewhere.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn or(self, mask: u8, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        let limb = |k: usize| _mm512_mask_mov_epi64(a[k], mask, b[k]);
+        Self([limb(0), limb(1), limb(2), limb(3), limb(4)])
+    }
+}
+
+/// Eight points: x = X/Z, y = Y/Z, T = XY/Z.
+#[derive(Clone, Copy)]
+pub struct Points8 {
+    x: Fe8,
+    y: Fe8,
+    z: Fe8,
+    t: Fe8,
+}
+
+/// Eight points as the second operand of an addition: Y+X, Y-X, Z, 2dT.
+#[derive(Clone, Copy)]
+struct Cached8 {
+    plus: Fe8,
+    minus: Fe8,
+    z: Fe8,
+    t2d: Fe8,
+}
+
+impl Points8 {
+    /// Points from affine coordinates, lane by lane.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn from_affine(x: &[Fe; LANES], y: &[Fe; LANES]) -> Self {
+        let (x, y) = (Fe8::from_lanes(x), Fe8::from_lanes(y));
+        Self { x, y, z: Fe8::splat(field::ONE), t: x.times(y) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn identity() -> Self {
+        let (zero, one) = (Fe8::splat(field::ZERO), Fe8::splat(field::ONE));
+        Self { x: zero, y: one, z: one, t: zero }
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    fn cached(self) -> Cached8 {
+        Cached8 {
+            plus: self.y.plus(self.x),
+            minus: self.y.minus(self.x),
+            z: self.z,
+            t2d: self.t.times(Fe8::splat(field::TWO_D)),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    fn add(self, other: Cached8) -> Self {
+        let a = self.y.minus(self.x).times(other.minus);
+        let b = self.y.plus(self.x).times(other.plus);
+        let c = self.t.times(other.t2d);
+        let zz = self.z.times(other.z);
+        let d = zz.plus(zz);
+        let (e, f, g, h) = (b.minus(a), d.minus(c), d.plus(c), b.plus(a));
+        Self { x: e.times(f), y: g.times(h), z: f.times(g), t: e.times(h) }
+    }
+
+    /// self - other, lane by lane.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn minus(self, other: Self) -> Self {
+        self.add(other.cached().negated_where(0xff))
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    fn doubled(self) -> Self {
+        let (a, b, zz) = (self.x.squared(), self.y.squared(), self.z.squared());
+        let h = a.plus(b);
+        let e = h.minus(self.x.plus(self.y).squared());
+        let g = a.minus(b);
+        let f = zz.plus(zz).plus(g);
+        Self { x: e.times(f), y: g.times(h), z: f.times(g), t: e.times(h) }
+    }
+
+    /// 1/Z of both, by one inversion.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn inverted_z(self, other: Self) -> (Fe8, Fe8) {
+        let inverse = self.z.times(other.z).inverted();
+        (inverse.times(other.z), inverse.times(self.z))
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn encoded(self, inverse: Fe8) -> [[u8; 32]; LANES] {
+        let x = self.x.times(inverse).to_lanes();
+        let y = self.y.times(inverse).to_lanes();
+        std::array::from_fn(|lane| {
+            let mut encoding = y[lane].to_bytes();
+            encoding[31] |= (x[lane].to_bytes()[0] & 1) << 7;
+            encoding
+        })
+    }
+
+    /// The encodings of both, lane by lane.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn encode(self, other: Self) -> ([[u8; 32]; LANES], [[u8; 32]; LANES]) {
+        let (mine, others) = self.inverted_z(other);
+        (self.encoded(mine), other.encoded(others))
+    }
+}
+
+impl Cached8 {
+    /// The negatives in the lanes of `mask`.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    fn negated_where(self, mask: u8) -> Self {
+        Self {
+            plus: self.plus.or(mask, self.minus),
+            minus: self.minus.or(mask, self.plus),
+            z: self.z,
+            t2d: self.t2d.or(mask, Fe8::splat(field::ZERO).minus(self.t2d)),
+        }
+    }
+}
+
+/// 0·P, 1·P, …, 8·P in each lane.
+pub struct Table8([Cached8; 9]);
+
+impl Table8 {
+    /// Computes the multiples.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn new(point: Points8) -> Self {
+        let first = point.cached();
+        let mut table = [Points8::identity().cached(); 9];
+        let mut multiple = point;
+        table[1] = first;
+        for entry in &mut table[2..] {
+            multiple = multiple.add(first);
+            *entry = multiple.cached();
+        }
+        Self(table)
+    }
+
+    /// digit·P in each lane, -8 <= digit <= 8.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    fn select(&self, digits: &[i8; LANES]) -> Cached8 {
+        let magnitudes = vector(digits.map(|digit| u64::from(digit.unsigned_abs())));
+        let mut chosen = self.0[0];
+        let mut k = 1;
+        while k < 9 {
+            let here = _mm512_cmpeq_epi64_mask(magnitudes, _mm512_set1_epi64(k as i64));
+            let entry = &self.0[k];
+            chosen.plus = chosen.plus.or(here, entry.plus);
+            chosen.minus = chosen.minus.or(here, entry.minus);
+            chosen.z = chosen.z.or(here, entry.z);
+            chosen.t2d = chosen.t2d.or(here, entry.t2d);
+            k += 1;
+        }
+        let negative = (0..LANES).fold(0, |mask, lane| mask | u8::from(digits[lane] < 0) << lane);
+        chosen.negated_where(negative)
+    }
+}
+
+/// 64 signed digits of 4 bits, low ones first, of a scalar in each lane.
+pub struct Digits8(Box<[[i8; LANES]; 64]>);
+
+impl Digits8 {
+    /// Recodes scalars below 2^253.
+    pub fn new(scalars: &[[u8; 32]; LANES]) -> Self {
+        let mut digits = Box::new([[0; LANES]; 64]);
+        for (lane, scalar) in scalars.iter().enumerate() {
+            let mut carry = 0;
+            for (k, digit) in digits.iter_mut().enumerate() {
+                let nibble = (scalar[k / 2] >> (4 * (k % 2)) & 15) as i8 + carry;
+                carry = i8::from(nibble > 8);
+                digit[lane] = nibble - 16 * carry;
+            }
+        }
+        Self(digits)
+    }
+}
+
+/// The sum of scalar·point over the terms, in each lane.
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub fn sum_of_multiples(terms: &[(&Digits8, &Table8)]) -> Points8 {
+    let mut sum = Points8::identity();
+    for k in (0..64).rev() {
+        for _ in 0..4 {
+            sum = sum.doubled();
+        }
+        for (digits, table) in terms {
+            sum = sum.add(table.select(&digits.0[k]));
+        }
+    }
+    sum
+}
