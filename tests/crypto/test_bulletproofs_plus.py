@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto import bulletproofs_plus as bpp
-from crypto import curve
+from crypto import bulletproofs_plus_prover, curve
 from crypto.bulletproofs_plus_prover import Transcript, generators
 from crypto.errors import CryptoError, DecodeError, RangeProofError
 from crypto.hashing import keccak256
@@ -90,7 +90,9 @@ def test_the_generators_are_the_published_ones(vectors):
 
 
 @pytest.mark.parametrize(
-    "amounts", [(0,), (2**64 - 1,), (1, 2**63), (5, 0, 2**64 - 1)], ids=lambda a: str(len(a))
+    "amounts",
+    [(0,), (2**64 - 1,), (1, 2**63), (5, 0, 2**64 - 1), tuple(range(16))],
+    ids=lambda a: str(len(a)),
 )
 def test_what_is_in_range_is_proved(amounts):
     statement, proof = proven(*amounts)
@@ -263,6 +265,15 @@ def test_the_form_of_the_encoding_is_checked():
             RangeProof.from_bytes(bad)
     with pytest.raises(DecodeError, match="got 7 and 6"):
         replace(proof, R=proof.R[:-1])
+
+
+def test_when_the_generators_are_folded_does_not_change_the_proof(monkeypatch):
+    statement, witness = case(3, 4, asset=ENERGY)
+    proof = bpp.prove(statement, witness, rng=SeededRng())
+    for blocks, least in ((8, 10**6), (2, 2), (128, 2)):
+        monkeypatch.setattr(bulletproofs_plus_prover, "_BLOCKS_MAX", blocks)
+        monkeypatch.setattr(bulletproofs_plus_prover, "_FOLDED_MIN", least)
+        assert bpp.prove(statement, witness, rng=SeededRng()) == proof
 
 
 def test_both_backends_make_the_same_proof():
