@@ -24,7 +24,10 @@ fn transcript_init() -> [u8; 32] {
     static INIT: OnceLock<[u8; 32]> = OnceLock::new();
     *INIT.get_or_init(|| {
         let seed = keccak(&[b"bulletproof_plus_transcript"]);
-        hash_to_point(&seed).expect("a fixed point").compress().to_bytes()
+        hash_to_point(&seed)
+            .expect("a fixed point")
+            .compress()
+            .to_bytes()
     })
 }
 
@@ -201,7 +204,10 @@ impl Equation {
         let sum_y = y_powers[1..=n].iter().sum::<Scalar>();
         let ranges = y_powers[n + 1] * z * sum_d + (z2 - z) * sum_y;
         self.g += w * proof.d1;
-        self.value(w * (proof.r1 * y * proof.s1) + we2 * ranges, proof.value_base);
+        self.value(
+            w * (proof.r1 * y * proof.s1) + we2 * ranges,
+            proof.value_base,
+        );
         self.add_vectors(proof, [we, we2, y_inv], x_inv, &y_powers, &z_powers);
     }
 
@@ -225,7 +231,11 @@ impl Equation {
         let (mut r, s) = (we * proof.r1, we * proof.s1);
         let mut d = Scalar::ZERO;
         for i in 0..n {
-            d = if i % BITS == 0 { we2 * z_powers[i / BITS + 1] } else { d + d };
+            d = if i % BITS == 0 {
+                we2 * z_powers[i / BITS + 1]
+            } else {
+                d + d
+            };
             self.vectors[2 * i + 1] += r * products[i] + shift;
             self.vectors[2 * i] += s * products[n - 1 - i] - shift - d * y_powers[n - i];
             r *= y_inv;
@@ -244,7 +254,8 @@ impl Equation {
         }
         self.term(inv8 * self.g, G);
         let n = self.vectors.len();
-        self.scalars.extend(self.vectors.iter().map(|scalar| inv8 * scalar));
+        self.scalars
+            .extend(self.vectors.iter().map(|scalar| inv8 * scalar));
         self.points.extend_from_slice(&generators()[..n]);
         let sum = EdwardsPoint::vartime_multiscalar_mul(&self.scalars, &self.points);
         Some(sum.mul_by_cofactor().is_identity())
@@ -252,13 +263,18 @@ impl Equation {
 }
 
 fn holds(instances: &[Instance<'_>], weights: &[Scalar]) -> Option<bool> {
-    let proofs: Vec<Proof> = instances.iter().map(Instance::open).collect::<Option<_>>()?;
+    let proofs: Vec<Proof> = instances
+        .iter()
+        .map(Instance::open)
+        .collect::<Option<_>>()?;
     let n_max = proofs.iter().map(Proof::n).max();
     let Some(n_max) = n_max else {
         return Some(true);
     };
-    let mut inverses: Vec<Scalar> =
-        proofs.iter().flat_map(|p| std::iter::once(p.y).chain(p.x.iter().copied())).collect();
+    let mut inverses: Vec<Scalar> = proofs
+        .iter()
+        .flat_map(|p| std::iter::once(p.y).chain(p.x.iter().copied()))
+        .collect();
     Scalar::invert_batch_alloc(&mut inverses);
     let mut equation = Equation::new(n_max);
     let mut rest = inverses.as_slice();
@@ -280,8 +296,19 @@ fn bpp_verify_batch<'py>(
     let instances: Vec<Instance<'_>> = instances
         .iter()
         .map(|fields| {
-            let [commitments, a, a1, b, r1, s1, d1, left, right, value_base, extra] =
-                fields.each_ref().map(|field| field.as_bytes());
+            let [
+                commitments,
+                a,
+                a1,
+                b,
+                r1,
+                s1,
+                d1,
+                left,
+                right,
+                value_base,
+                extra,
+            ] = fields.each_ref().map(|field| field.as_bytes());
             Instance {
                 commitments,
                 points: [a, a1, b],

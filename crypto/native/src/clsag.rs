@@ -1,6 +1,11 @@
 //! CLSAG verification (Goodell, Noether, RandomRun, eprint 2019/654), as Monero's consensus has
 //! it, with the check of the key image's order. Everything here is public.
 
+#[cfg(lanes)]
+use std::sync::OnceLock;
+#[cfg(lanes)]
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT as G;
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -10,11 +15,11 @@ use pyo3::types::PyBytes;
 
 use crate::encoding::{bytes32, canonical, chunks, decompress, points, scalars};
 use crate::errors::{Checked, Invalid};
-use crate::hash::Prefix;
 #[cfg(lanes)]
 use crate::field::Fe;
+use crate::hash::Prefix;
 #[cfg(lanes)]
-use crate::lockstep::{Affine, close_all};
+use crate::lockstep::{Affine, RingTables, close_all};
 use crate::map::hash_to_point;
 
 const AGG_0: [u8; 32] = padded(b"CLSAG_agg_0");
@@ -31,19 +36,14 @@ const fn padded(text: &[u8; 11]) -> [u8; 32] {
     out
 }
 
-/// A member in affine coordinates, as the lanes take it.
-#[cfg(lanes)]
-pub struct Member {
-    pub key: Affine,
-    pub commitment: Affine,
-    pub image: Affine,
-}
-
 /// A ring: P_i, C_i and Hp(P_i), decoded, and the hashes that begin with all P_i and C_i.
 #[pyclass(frozen)]
 pub struct Ring {
+    /// For verification in lock-step; computed when first asked for.
     #[cfg(lanes)]
-    members: Vec<Member>,
+    tables: OnceLock<RingTables>,
+    #[cfg(lanes)]
+    is_known: AtomicBool,
     keys: Vec<EdwardsPoint>,
     commitments: Vec<EdwardsPoint>,
     images: Vec<EdwardsPoint>,
@@ -60,10 +60,16 @@ impl Ring {
             })
         };
         let packed_keys = chunks(keys).unwrap_or_default();
-        let images: Vec<_> = packed_keys.iter().enumerate().map(image).collect::<Result<_, _>>()?;
+        let images: Vec<_> = packed_keys
+            .iter()
+            .enumerate()
+            .map(image)
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             #[cfg(lanes)]
-            members: members(packed_keys, commitments, &images),
+            tables: OnceLock::new(),
+            #[cfg(lanes)]
+            is_known: AtomicBool::new(false),
             keys: points("points", keys)?,
             commitments: points("points", commitments)?,
             images,
@@ -76,24 +82,30 @@ impl Ring {
 
 #[cfg(lanes)]
 impl Ring {
-    /// The i-th member.
-    pub fn member(&self, i: usize) -> &Member {
-        &self.members[i]
+    /// Whether the ring has been asked this before. Its tables cost as much as one signature, so
+    /// that a ring which is used once had better do without.
+    pub fn is_known(&self) -> bool {
+        self.is_known.swap(true, Ordering::Relaxed)
+    }
+
+    /// The multiples of its points that the lanes read.
+    pub fn tables(&self) -> &RingTables {
+        self.tables.get_or_init(|| {
+            RingTables::new(
+                &affine(&self.keys),
+                &affine(&self.commitments),
+                &affine(&self.images),
+            )
+        })
     }
 }
 
 #[cfg(lanes)]
-fn members(keys: &[[u8; 32]], commitments: &[u8], images: &[EdwardsPoint]) -> Vec<Member> {
-    let commitments = chunks(commitments).unwrap_or_default();
-    let images = EdwardsPoint::compress_batch_alloc(images);
-    keys.iter()
-        .zip(commitments)
-        .zip(images)
-        .map(|((key, commitment), image)| Member {
-            key: Fe::coordinates(key),
-            commitment: Fe::coordinates(commitment),
-            image: Fe::coordinates(image.as_bytes()),
-        })
+fn affine(points: &[EdwardsPoint]) -> Vec<Affine> {
+    let encodings = EdwardsPoint::compress_batch_alloc(points);
+    encodings
+        .iter()
+        .map(|encoding| Fe::coordinates(encoding.as_bytes()))
         .collect()
 }
 
@@ -139,7 +151,15 @@ impl Instance<'_> {
         let mu_c = self.ring.agg_1.hash_to_scalar(&statement);
         let image = EdwardsPoint::vartime_multiscalar_mul([mu_p, mu_c], [image, d]);
         let round = self.ring.round.and(&[self.pseudo_out, self.message]);
-        Some(Opened { pseudo_out, mu_p, mu_c, image, c1, s, round })
+        Some(Opened {
+            pseudo_out,
+            mu_p,
+            mu_c,
+            image,
+            c1,
+            s,
+            round,
+        })
     }
 }
 
@@ -158,7 +178,9 @@ impl Opened {
             let right =
                 EdwardsPoint::vartime_multiscalar_mul([*s, c], [ring.images[i], self.image]);
             let [left, right] = EdwardsPoint::compress_batch(&[left, right]);
-            c = self.round.hash_to_scalar(&[left.as_bytes(), right.as_bytes()]);
+            c = self
+                .round
+                .hash_to_scalar(&[left.as_bytes(), right.as_bytes()]);
         }
         c != Scalar::ZERO && c == self.c1
     }
@@ -185,12 +207,17 @@ fn verify_many(instances: &[Instance<'_>]) -> Vec<bool> {
         .filter_map(|(instance, opened)| opened.as_ref().map(|opened| (instance.ring, opened)))
         .collect();
     let mut closed = close_all(&well_formed).into_iter();
-    opened.iter().map(|opened| opened.is_some() && closed.next() == Some(true)).collect()
+    opened
+        .iter()
+        .map(|opened| opened.is_some() && closed.next() == Some(true))
+        .collect()
 }
 
 #[cfg(not(lanes))]
 fn close_all(jobs: &[(&Ring, &Opened)]) -> Vec<bool> {
-    jobs.iter().map(|(ring, opened)| opened.closes(ring)).collect()
+    jobs.iter()
+        .map(|(ring, opened)| opened.closes(ring))
+        .collect()
 }
 
 #[pyfunction]
@@ -201,7 +228,10 @@ fn ring(py: Python<'_>, keys: &[u8], commitments: &[u8]) -> PyResult<Ring> {
 #[pyfunction]
 fn ring_images<'py>(py: Python<'py>, handle: &Ring) -> Bound<'py, PyBytes> {
     let encodings = EdwardsPoint::compress_batch_alloc(&handle.images);
-    let packed: Vec<u8> = encodings.iter().flat_map(|point| point.to_bytes()).collect();
+    let packed: Vec<u8> = encodings
+        .iter()
+        .flat_map(|point| point.to_bytes())
+        .collect();
     PyBytes::new(py, &packed)
 }
 
@@ -222,15 +252,17 @@ fn clsag_verify_many<'py>(
 ) -> Vec<bool> {
     let instances: Vec<Instance<'_>> = instances
         .iter()
-        .map(|(ring, (_, pseudo_out, key_image, message, d, c1, s))| Instance {
-            ring: ring.get(),
-            pseudo_out: pseudo_out.as_bytes(),
-            key_image: key_image.as_bytes(),
-            message: message.as_bytes(),
-            d: d.as_bytes(),
-            c1: c1.as_bytes(),
-            s: s.as_bytes(),
-        })
+        .map(
+            |(ring, (_, pseudo_out, key_image, message, d, c1, s))| Instance {
+                ring: ring.get(),
+                pseudo_out: pseudo_out.as_bytes(),
+                key_image: key_image.as_bytes(),
+                message: message.as_bytes(),
+                d: d.as_bytes(),
+                c1: c1.as_bytes(),
+                s: s.as_bytes(),
+            },
+        )
         .collect();
     py.detach(|| verify_many(&instances))
 }

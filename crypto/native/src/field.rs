@@ -17,11 +17,29 @@ pub const ZERO: Fe = Fe([0; 5]);
 pub const ONE: Fe = Fe([1, 0, 0, 0, 0]);
 
 /// d of the curve -x² + y² = 1 + d·x²·y²: -121665/121666.
-pub const D: Fe = Fe([929955233495203, 466365720129213, 1662059464998953, 2033849074728123, 1442794654840575]);
+pub const D: Fe = Fe([
+    929955233495203,
+    466365720129213,
+    1662059464998953,
+    2033849074728123,
+    1442794654840575,
+]);
 /// 2d.
-pub const TWO_D: Fe = Fe([1859910466990425, 932731440258426, 1072319116312658, 1815898335770999, 633789495995903]);
+pub const TWO_D: Fe = Fe([
+    1859910466990425,
+    932731440258426,
+    1072319116312658,
+    1815898335770999,
+    633789495995903,
+]);
 /// A root of -1: 2^((p-1)/4).
-const SQRT_MINUS_ONE: Fe = Fe([1718705420411056, 234908883556509, 2233514472574048, 2117202627021982, 765476049583133]);
+const SQRT_MINUS_ONE: Fe = Fe([
+    1718705420411056,
+    234908883556509,
+    2233514472574048,
+    2117202627021982,
+    765476049583133,
+]);
 
 impl Fe {
     /// The limbs, each below 2^52.
@@ -175,7 +193,9 @@ impl Sub for Fe {
     fn sub(self, other: Self) -> Self {
         // 4p is added, so that no limb falls below zero.
         const FOUR_P: [u64; 5] = [4 * (MASK - 18), 4 * MASK, 4 * MASK, 4 * MASK, 4 * MASK];
-        Self(carried(std::array::from_fn(|i| self.0[i] + FOUR_P[i] - other.0[i])))
+        Self(carried(std::array::from_fn(|i| {
+            self.0[i] + FOUR_P[i] - other.0[i]
+        })))
     }
 }
 

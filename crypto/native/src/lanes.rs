@@ -75,7 +75,11 @@ impl Fe8 {
     /// The same element in every lane.
     #[target_feature(enable = "avx512f")]
     pub fn splat(element: Fe) -> Self {
-        Self(element.limbs().map(|limb| _mm512_set1_epi64(limb.cast_signed())))
+        Self(
+            element
+                .limbs()
+                .map(|limb| _mm512_set1_epi64(limb.cast_signed())),
+        )
     }
 
     /// One element in each lane.
@@ -222,13 +226,13 @@ pub struct Points8 {
     t: Fe8,
 }
 
-/// Eight points as the second operand of an addition: Y+X, Y-X, Z, 2dT.
+/// Eight points as the second operand of an addition: Y+X, Y-X, 2dT, and Z where it is not 1.
 #[derive(Clone, Copy)]
 struct Cached8 {
     plus: Fe8,
     minus: Fe8,
-    z: Fe8,
     t2d: Fe8,
+    z: Option<Fe8>,
 }
 
 impl Points8 {
@@ -236,23 +240,32 @@ impl Points8 {
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn from_affine(x: &[Fe; LANES], y: &[Fe; LANES]) -> Self {
         let (x, y) = (Fe8::from_lanes(x), Fe8::from_lanes(y));
-        Self { x, y, z: Fe8::splat(field::ONE), t: x.times(y) }
+        Self {
+            x,
+            y,
+            z: Fe8::splat(field::ONE),
+            t: x.times(y),
+        }
     }
 
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn identity() -> Self {
         let (zero, one) = (Fe8::splat(field::ZERO), Fe8::splat(field::ONE));
-        Self { x: zero, y: one, z: one, t: zero }
+        Self {
+            x: zero,
+            y: one,
+            z: one,
+            t: zero,
+        }
     }
 
     #[target_feature(enable = "avx512f,avx512ifma")]
-    #[inline]
     fn cached(self) -> Cached8 {
         Cached8 {
             plus: self.y.plus(self.x),
             minus: self.y.minus(self.x),
-            z: self.z,
             t2d: self.t.times(Fe8::splat(field::TWO_D)),
+            z: Some(self.z),
         }
     }
 
@@ -262,27 +275,39 @@ impl Points8 {
         let a = self.y.minus(self.x).times(other.minus);
         let b = self.y.plus(self.x).times(other.plus);
         let c = self.t.times(other.t2d);
-        let zz = self.z.times(other.z);
+        let zz = match other.z {
+            Some(z) => self.z.times(z),
+            None => self.z,
+        };
         let d = zz.plus(zz);
         let (e, f, g, h) = (b.minus(a), d.minus(c), d.plus(c), b.plus(a));
-        Self { x: e.times(f), y: g.times(h), z: f.times(g), t: e.times(h) }
+        Self {
+            x: e.times(f),
+            y: g.times(h),
+            z: f.times(g),
+            t: e.times(h),
+        }
     }
 
-    /// self - other, lane by lane.
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn minus(self, other: Self) -> Self {
-        self.add(other.cached().negated_where(0xff))
-    }
-
+    /// 2^times·self, times > 0. T, which a doubling does not read, is computed for the last only.
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
-    fn doubled(self) -> Self {
-        let (a, b, zz) = (self.x.squared(), self.y.squared(), self.z.squared());
-        let h = a.plus(b);
-        let e = h.minus(self.x.plus(self.y).squared());
-        let g = a.minus(b);
-        let f = zz.plus(zz).plus(g);
-        Self { x: e.times(f), y: g.times(h), z: f.times(g), t: e.times(h) }
+    fn doubled(mut self, times: u32) -> Self {
+        for left in (0..times).rev() {
+            let (a, b, zz) = (self.x.squared(), self.y.squared(), self.z.squared());
+            let h = a.plus(b);
+            let e = h.minus(self.x.plus(self.y).squared());
+            let g = a.minus(b);
+            let f = zz.plus(zz).plus(g);
+            let t = if left == 0 { e.times(h) } else { self.t };
+            self = Self {
+                x: e.times(f),
+                y: g.times(h),
+                z: f.times(g),
+                t,
+            };
+        }
+        self
     }
 
     /// 1/Z of both, by one inversion.
@@ -311,57 +336,94 @@ impl Points8 {
     }
 }
 
-impl Cached8 {
-    /// The negatives in the lanes of `mask`.
+/// Parts into which a scalar is cut; each part has its own multiples of the point.
+const PARTS: usize = 4;
+/// Digits of 4 bits in a part.
+const PART_DIGITS: usize = 64 / PARTS;
+/// 0 to 8, the magnitudes of a digit.
+const MULTIPLES: usize = 9;
+
+/// (y + x, y - x, 2dxy) of an affine point.
+type Entry = [[u64; 5]; 3];
+
+/// k·2^(64j)·P for 0 <= k <= 8 and 0 <= j < 4: 4 kB that spare three doublings of four.
+pub struct Table(Box<[[Entry; MULTIPLES]; PARTS]>);
+
+impl Table {
+    /// Computes the tables of eight points, given by their affine coordinates.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn of_eight(points: &[(Fe, Fe); LANES]) -> [Self; LANES] {
+        let identity = [field::ONE.limbs(), field::ONE.limbs(), field::ZERO.limbs()];
+        let mut tables: [Self; LANES] =
+            std::array::from_fn(|_| Self(Box::new([[identity; MULTIPLES]; PARTS])));
+        let mut first = Points8::from_affine(&points.map(|p| p.0), &points.map(|p| p.1));
+        for part in 0..PARTS {
+            let step = first.cached();
+            let mut multiples = [first; MULTIPLES - 1];
+            for k in 1..multiples.len() {
+                multiples[k] = multiples[k - 1].add(step);
+            }
+            for (k, entries) in affine_entries(&multiples).into_iter().enumerate() {
+                for (table, entry) in tables.iter_mut().zip(entries) {
+                    table.0[part][k + 1] = entry;
+                }
+            }
+            first = first.doubled(64);
+        }
+        tables
+    }
+
+    /// digit·2^(64·part)·P in each lane, -8 <= digit <= 8.
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
-    fn negated_where(self, mask: u8) -> Self {
-        Self {
-            plus: self.plus.or(mask, self.minus),
-            minus: self.minus.or(mask, self.plus),
-            z: self.z,
-            t2d: self.t2d.or(mask, Fe8::splat(field::ZERO).minus(self.t2d)),
+    fn select(tables: &[&Self; LANES], part: usize, digits: &[i8; LANES]) -> Cached8 {
+        let entries: [&Entry; LANES] = std::array::from_fn(|lane| {
+            &tables[lane].0[part][usize::from(digits[lane].unsigned_abs())]
+        });
+        let limb = |which: usize, k: usize| vector(entries.map(|entry| entry[which][k]));
+        let element = |which: usize| {
+            Fe8([
+                limb(which, 0),
+                limb(which, 1),
+                limb(which, 2),
+                limb(which, 3),
+                limb(which, 4),
+            ])
+        };
+        let (plus, minus, t2d) = (element(0), element(1), element(2));
+        let negative = (0..LANES).fold(0, |mask, lane| mask | u8::from(digits[lane] < 0) << lane);
+        Cached8 {
+            plus: plus.or(negative, minus),
+            minus: minus.or(negative, plus),
+            t2d: t2d.or(negative, Fe8::splat(field::ZERO).minus(t2d)),
+            z: None,
         }
     }
 }
 
-/// 0·P, 1·P, …, 8·P in each lane.
-pub struct Table8([Cached8; 9]);
-
-impl Table8 {
-    /// Computes the multiples.
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn new(point: Points8) -> Self {
-        let first = point.cached();
-        let mut table = [Points8::identity().cached(); 9];
-        let mut multiple = point;
-        table[1] = first;
-        for entry in &mut table[2..] {
-            multiple = multiple.add(first);
-            *entry = multiple.cached();
-        }
-        Self(table)
+/// The entries of the points' lanes, with one inversion for all.
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn affine_entries(points: &[Points8; MULTIPLES - 1]) -> [[Entry; LANES]; MULTIPLES - 1] {
+    let mut products = [points[0].z; MULTIPLES - 1];
+    for k in 1..points.len() {
+        products[k] = products[k - 1].times(points[k].z);
     }
-
-    /// digit·P in each lane, -8 <= digit <= 8.
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    #[inline]
-    fn select(&self, digits: &[i8; LANES]) -> Cached8 {
-        let magnitudes = vector(digits.map(|digit| u64::from(digit.unsigned_abs())));
-        let mut chosen = self.0[0];
-        let mut k = 1;
-        while k < 9 {
-            let here = _mm512_cmpeq_epi64_mask(magnitudes, _mm512_set1_epi64(k as i64));
-            let entry = &self.0[k];
-            chosen.plus = chosen.plus.or(here, entry.plus);
-            chosen.minus = chosen.minus.or(here, entry.minus);
-            chosen.z = chosen.z.or(here, entry.z);
-            chosen.t2d = chosen.t2d.or(here, entry.t2d);
-            k += 1;
-        }
-        let negative = (0..LANES).fold(0, |mask, lane| mask | u8::from(digits[lane] < 0) << lane);
-        chosen.negated_where(negative)
+    let mut inverse = products[points.len() - 1].inverted();
+    let mut entries = [[[[0; 5]; 3]; LANES]; MULTIPLES - 1];
+    for k in (0..points.len()).rev() {
+        let z_inverse = if k == 0 {
+            inverse
+        } else {
+            inverse.times(products[k - 1])
+        };
+        inverse = inverse.times(points[k].z);
+        let (x, y) = (points[k].x.times(z_inverse), points[k].y.times(z_inverse));
+        let t2d = x.times(y).times(Fe8::splat(field::TWO_D));
+        let lanes = [y.plus(x).to_lanes(), y.minus(x).to_lanes(), t2d.to_lanes()];
+        entries[k] =
+            std::array::from_fn(|lane| lanes.each_ref().map(|element| element[lane].limbs()));
     }
+    entries
 }
 
 /// 64 signed digits of 4 bits, low ones first, of a scalar in each lane.
@@ -385,14 +447,15 @@ impl Digits8 {
 
 /// The sum of scalar·point over the terms, in each lane.
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub fn sum_of_multiples(terms: &[(&Digits8, &Table8)]) -> Points8 {
+pub fn sum_of_multiples(terms: &[(&Digits8, [&Table; LANES])]) -> Points8 {
     let mut sum = Points8::identity();
-    for k in (0..64).rev() {
-        for _ in 0..4 {
-            sum = sum.doubled();
-        }
-        for (digits, table) in terms {
-            sum = sum.add(table.select(&digits.0[k]));
+    for k in (0..PART_DIGITS).rev() {
+        sum = sum.doubled(4);
+        for (digits, tables) in terms {
+            for part in 0..PARTS {
+                let digit = &digits.0[PART_DIGITS * part + k];
+                sum = sum.add(Table::select(tables, part, digit));
+            }
         }
     }
     sum

@@ -44,7 +44,10 @@ fn check_processor() -> PyResult<()> {
 
 /// The vector instructions that this build uses: "avx512ifma", "avx2" or "serial".
 fn instructions() -> &'static str {
-    if cfg!(all(target_feature = "avx512ifma", target_feature = "avx512vl")) {
+    if cfg!(all(
+        target_feature = "avx512ifma",
+        target_feature = "avx512vl"
+    )) {
         "avx512ifma"
     } else if cfg!(target_arch = "x86_64") {
         "avx2"

@@ -25,7 +25,9 @@ pub fn map_to_point(data: &[u8; 32]) -> EdwardsPoint {
     let y = (z - w) * (z + w).invert();
     let mut encoding = y.to_bytes();
     encoding[31] |= u8::from(!is_square) << 7;
-    CompressedEdwardsY(encoding).decompress().expect("the map ends on the curve")
+    CompressedEdwardsY(encoding)
+        .decompress()
+        .expect("the map ends on the curve")
 }
 
 /// Hp: 8 times the map of Keccak-256; `None` if that is the identity.

@@ -31,7 +31,9 @@ fn points(py: Python<'_>, packed: &[u8]) -> PyResult<Handle> {
 fn points_take(handle: &Handle, indexes: Vec<usize>) -> PyResult<Handle> {
     let take = |i: usize| handle.0.get(i).copied();
     let taken: Option<Vec<_>> = indexes.into_iter().map(take).collect();
-    taken.map(Handle).ok_or_else(|| PyIndexError::new_err("no such point"))
+    taken
+        .map(Handle)
+        .ok_or_else(|| PyIndexError::new_err("no such point"))
 }
 
 #[pyfunction]
@@ -93,7 +95,10 @@ fn commit<'py>(py: Python<'py>, mask: &[u8], amount: u64, value_base: &[u8]) -> 
 fn terms(packed: &[u8], handle: &Handle) -> Checked<Zeroizing<Vec<Scalar>>> {
     let scalars = Zeroizing::new(scalars("scalars", packed)?);
     if scalars.len() != handle.0.len() {
-        return Err(Invalid::Scalar("scalars".into(), "must be as many as the points"));
+        return Err(Invalid::Scalar(
+            "scalars".into(),
+            "must be as many as the points",
+        ));
     }
     Ok(scalars)
 }

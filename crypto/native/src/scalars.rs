@@ -28,13 +28,17 @@ fn is_scalar(s: &[u8]) -> bool {
 
 #[pyfunction]
 fn reduce32<'py>(py: Python<'py>, data: &[u8]) -> Out<'py> {
-    let bytes = data.try_into().map_err(|_| Invalid::Scalar("data".into(), "must be 32 bytes"))?;
+    let bytes = data
+        .try_into()
+        .map_err(|_| Invalid::Scalar("data".into(), "must be 32 bytes"))?;
     Ok(out(py, Scalar::from_bytes_mod_order(bytes)))
 }
 
 #[pyfunction]
 fn reduce64<'py>(py: Python<'py>, data: &[u8]) -> Out<'py> {
-    let bytes = data.try_into().map_err(|_| Invalid::Scalar("data".into(), "must be 64 bytes"))?;
+    let bytes = data
+        .try_into()
+        .map_err(|_| Invalid::Scalar("data".into(), "must be 64 bytes"))?;
     Ok(out(py, Scalar::from_bytes_mod_order_wide(bytes)))
 }
 
@@ -76,8 +80,13 @@ fn pairs(a: &[u8], b: &[u8]) -> Checked<Zeroizing<Vec<(Scalar, Scalar)>>> {
     if a.len() != b.len() {
         return Err(Invalid::Scalar("b".into(), "must be as long as a"));
     }
-    let (a, b) = (Zeroizing::new(scalars("a", a)?), Zeroizing::new(scalars("b", b)?));
-    Ok(Zeroizing::new(a.iter().copied().zip(b.iter().copied()).collect()))
+    let (a, b) = (
+        Zeroizing::new(scalars("a", a)?),
+        Zeroizing::new(scalars("b", b)?),
+    );
+    Ok(Zeroizing::new(
+        a.iter().copied().zip(b.iter().copied()).collect(),
+    ))
 }
 
 fn each<'py>(py: Python<'py>, a: &[u8], b: &[u8], f: fn(Scalar, Scalar) -> Scalar) -> Out<'py> {
@@ -116,14 +125,15 @@ fn sv_inner<'py>(py: Python<'py>, a: &[u8], b: &[u8]) -> Out<'py> {
 #[pyfunction]
 fn sv_powers<'py>(py: Python<'py>, x: &[u8], n: isize) -> Out<'py> {
     let x = scalar("x", x)?;
-    let n = usize::try_from(n)
-        .map_err(|_| Invalid::Scalar("n".into(), "must not be negative"))?;
+    let n = usize::try_from(n).map_err(|_| Invalid::Scalar("n".into(), "must not be negative"))?;
     Ok(out_all(py, &powers(x, n)))
 }
 
 /// x^0, …, x^(n-1).
 pub fn powers(x: Scalar, n: usize) -> Vec<Scalar> {
-    std::iter::successors(Some(Scalar::ONE), |power| Some(power * x)).take(n).collect()
+    std::iter::successors(Some(Scalar::ONE), |power| Some(power * x))
+        .take(n)
+        .collect()
 }
 
 #[pyfunction]

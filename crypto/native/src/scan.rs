@@ -12,7 +12,7 @@ use crate::hash::{hash_to_scalar, keccak, varint};
 /// The shared points 8·(a·R), encoded, of each run of equal R; `None` where R is not a point.
 fn derivations(view_secret: &Scalar, tx_pubkeys: &[[u8; 32]]) -> Vec<Option<[u8; 32]>> {
     let mut runs: Vec<Option<usize>> = Vec::with_capacity(tx_pubkeys.len());
-    let mut shared = Vec::new();
+    let mut shared = Zeroizing::new(Vec::with_capacity(tx_pubkeys.len()));
     for (k, encoding) in tx_pubkeys.iter().enumerate() {
         if k > 0 && tx_pubkeys[k - 1] == *encoding {
             runs.push(runs[k - 1]);
@@ -23,8 +23,10 @@ fn derivations(view_secret: &Scalar, tx_pubkeys: &[[u8; 32]]) -> Vec<Option<[u8;
             shared.len() - 1
         }));
     }
-    let encodings = EdwardsPoint::compress_batch_alloc(&shared);
-    runs.into_iter().map(|run| run.map(|at| encodings[at].to_bytes())).collect()
+    let encodings = Zeroizing::new(EdwardsPoint::compress_batch_alloc(&shared));
+    runs.into_iter()
+        .map(|run| run.map(|at| encodings[at].to_bytes()))
+        .collect()
 }
 
 #[pyfunction]
@@ -41,19 +43,23 @@ fn scan<'py>(
     let spend_public = point("spend_public", spend_public)?;
     let (tx_pubkeys, output_keys) = (tx_pubkeys.as_chunks().0, output_keys.as_chunks::<32>().0);
     let found: Vec<(usize, [u8; 32])> = py.detach(|| {
-        let shared = derivations(&view_secret, tx_pubkeys);
+        let shared = Zeroizing::new(derivations(&view_secret, tx_pubkeys));
         let owned = |k: usize| {
             let derivation = shared[k]?;
             let index = varint(output_indexes[k]);
             if keccak(&[b"view_tag", &derivation, &index])[0] != view_tags[k] {
                 return None;
             }
-            let key = EdwardsPoint::mul_base(&hash_to_scalar(&[&derivation, &index])) + spend_public;
+            let key =
+                EdwardsPoint::mul_base(&hash_to_scalar(&[&derivation, &index])) + spend_public;
             (key.compress().to_bytes() == output_keys[k]).then_some((k, derivation))
         };
         (0..view_tags.len()).filter_map(owned).collect()
     });
-    Ok(found.into_iter().map(|(k, derivation)| (k, PyBytes::new(py, &derivation))).collect())
+    Ok(found
+        .into_iter()
+        .map(|(k, derivation)| (k, PyBytes::new(py, &derivation)))
+        .collect())
 }
 
 /// Adds the function to the module.
