@@ -218,6 +218,32 @@ def test_bad_points_are_refused_everywhere(backend, vectors):
                 verify_transaction(tampered, rings)
 
 
+def test_points_beside_the_subgroup_are_refused_by_themselves(backend):
+    """Before balance and signatures, which the maker of such a transaction could make fit."""
+    transaction, _ = case(2, 1, 2)
+    verify_without_rings(transaction)
+    order_2 = b"\xec" + b"\xff" * 30 + b"\x7f"
+    (spent,), (first, second) = transaction.inputs, transaction.outputs
+    tampered = {
+        "key_image": swap(
+            transaction, inputs=(swap(spent, key_image=curve.add(spent.key_image, order_2)),)
+        ),
+        "pseudo_out": swap(
+            transaction, pseudo_outs=(curve.add(transaction.pseudo_outs[0], order_2),)
+        ),
+        "output.key": swap(
+            transaction, outputs=(first, swap(second, key=curve.add(second.key, order_2)))
+        ),
+        "output.commitment": swap(
+            transaction,
+            outputs=(swap(first, commitment=curve.add(first.commitment, order_2)), second),
+        ),
+    }
+    for field, each in tampered.items():
+        with pytest.raises(MoneroError, match=f"{field}: must be of prime order"):
+            verify_without_rings(each)
+
+
 def test_bad_scalars_are_refused_everywhere(backend, vectors):
     transaction, rings = case(2, 1, 2)
     fields, (signature,) = transaction.range_proof, transaction.signatures
