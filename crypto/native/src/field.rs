@@ -17,6 +17,7 @@ pub const ZERO: Fe = Fe([0; 5]);
 pub const ONE: Fe = Fe([1, 0, 0, 0, 0]);
 
 /// d of the curve -x² + y² = 1 + d·x²·y²: -121665/121666.
+#[cfg(lanes)]
 pub const D: Fe = Fe([
     929955233495203,
     466365720129213,
@@ -25,6 +26,7 @@ pub const D: Fe = Fe([
     1442794654840575,
 ]);
 /// 2d.
+#[cfg(lanes)]
 pub const TWO_D: Fe = Fe([
     1859910466990425,
     932731440258426,
@@ -33,6 +35,7 @@ pub const TWO_D: Fe = Fe([
     633789495995903,
 ]);
 /// A root of -1: 2^((p-1)/4).
+#[cfg(lanes)]
 const SQRT_MINUS_ONE: Fe = Fe([
     1718705420411056,
     234908883556509,
@@ -43,11 +46,13 @@ const SQRT_MINUS_ONE: Fe = Fe([
 
 impl Fe {
     /// The limbs, each below 2^52.
+    #[cfg(lanes)]
     pub const fn limbs(self) -> [u64; 5] {
         self.0
     }
 
     /// From limbs below 2^52.
+    #[cfg(lanes)]
     pub const fn from_limbs(limbs: [u64; 5]) -> Self {
         Self(limbs)
     }
@@ -142,6 +147,7 @@ impl Fe {
     /// The affine x and y of an encoding that is known to be of a point.
     ///
     /// With u = y² - 1 and v = d·y² + 1, x is u·v³·(u·v^7)^((p-5)/8) or that times sqrt(-1).
+    #[cfg(lanes)]
     pub fn coordinates(encoding: &[u8; 32]) -> (Self, Self) {
         let (odd, mut bytes) = (encoding[31] >> 7, *encoding);
         bytes[31] &= 0x7f;
