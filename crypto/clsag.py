@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from crypto import curve
-from crypto.curve import ClsagInstance, Ring
+from crypto.curve import ClsagInstance, ClsagWalk, Ring
 from crypto.errors import ClsagError, DecodeError
 from crypto.transcript import SYSTEM_RNG, Rng, hedged_scalars
 
@@ -116,8 +116,8 @@ def sign(
 
     Each round but the signer's is computed from values that the signature publishes; what is
     secret (x, z, the nonce α) passes through constant-time operations only. There are n - 1
-    rounds whatever π is, and c_0 is picked from a list of all challenges at the end, so the
-    time does not tell where the walk began. Python leaves copies of secrets in memory.
+    rounds whatever π is, and c_0 is picked from all challenges at the end, so the time does
+    not tell where the walk began. Python leaves copies of secrets in memory.
 
     Raises:
         ClsagError: the witness does not open the statement.
@@ -135,22 +135,26 @@ def sign(
         _NONCE_TAG,
         secrets=witness.secret + witness.mask_difference + witness.index.to_bytes(4, "big"),
         message=public + statement.key_image,
-        count=len(ring) + 1,
+        count=1 + len(ring),
         rng=rng,
     )
-    walk = Rounds(statement, D=D, mu_P=mu_P, mu_C=mu_C)
-    challenges = [curve.ZERO] * len(ring)
-    c = walk.next_challenge(curve.base_mul(alpha), curve.mul(alpha, own_base))
-    for step in range(1, len(ring)):
-        i = (witness.index + step) % len(ring)
-        challenges[i] = c
-        c = walk.next_challenge(*walk.points(i, s[i], c))
-    challenges[witness.index] = c
+    walk = ClsagWalk(
+        ring=ring,
+        aggregate=(curve.msm_vartime(mu_P + mu_C, statement.key_image + D), mu_P, mu_C),
+        pseudo_out=statement.pseudo_out,
+        message=statement.message,
+        start=(witness.index + 1) % len(ring),
+        c=_first_challenge(statement, curve.base_mul(alpha), curve.mul(alpha, own_base)),
+        s=b"".join(s),
+    )
+    challenges = curve.clsag_walk(walk)
     weighted = curve.sc_add(
         curve.sc_mul(mu_P, witness.secret), curve.sc_mul(mu_C, witness.mask_difference)
     )
-    s[witness.index] = curve.sc_sub(alpha, curve.sc_mul(c, weighted))
-    return ClsagSignature(s=tuple(s), c1=challenges[0], D=D_sent)
+    own_challenge = challenges[-32:]
+    s[witness.index] = curve.sc_sub(alpha, curve.sc_mul(own_challenge, weighted))
+    c1 = _item(challenges, len(ring) - 1 - witness.index)
+    return ClsagSignature(s=tuple(s), c1=c1, D=D_sent)
 
 
 def verify(statement: ClsagStatement, signature: ClsagSignature) -> None:
@@ -186,38 +190,11 @@ def aggregation(statement: ClsagStatement, D_sent: bytes) -> tuple[bytes, bytes]
     )
 
 
-@final
-class Rounds:
-    """The rounds of one signature over public values: each point is decoded once."""
-
-    __slots__ = ("_mu_C", "_mu_P", "_points", "_prefix", "_size")
-
-    def __init__(self, statement: ClsagStatement, *, D: bytes, mu_P: bytes, mu_C: bytes) -> None:
-        ring = statement.ring
-        self._size = len(ring)
-        self._mu_P, self._mu_C = mu_P, mu_C
-        self._prefix = b"".join(
-            (_ROUND, ring.keys, ring.commitments, statement.pseudo_out, statement.message)
-        )
-        # I and D share the factor c_i in every R_i, so they are joined once.
-        image = curve.msm_vartime(mu_P + mu_C, statement.key_image + D)
-        fixed = curve.G + statement.pseudo_out + image
-        self._points = curve.decode(fixed + ring.keys + ring.commitments + curve.ring_images(ring))
-
-    def next_challenge(self, L: bytes, R: bytes) -> bytes:
-        """Return c_{i+1}."""
-        return curve.hash_to_scalar(self._prefix + L + R)
-
-    def points(self, i: int, s: bytes, c: bytes) -> tuple[bytes, bytes]:
-        """Return L_i and R_i. Takes time that depends on s and c, which are published."""
-        key, commitment = curve.sc_mul(c, self._mu_P), curve.sc_mul(c, self._mu_C)
-        member = 3 + i
-        of_L = curve.take(self._points, (0, member, member + self._size, 1))
-        of_R = curve.take(self._points, (member + 2 * self._size, 2))
-        return (
-            curve.msm_vartime(s + key + commitment + curve.sc_neg(commitment), of_L),
-            curve.msm_vartime(s + c, of_R),
-        )
+def _first_challenge(statement: ClsagStatement, L: bytes, R: bytes) -> bytes:
+    """Return c_{π+1} = Hs(... | L_π | R_π)."""
+    ring = statement.ring
+    prefix = _ROUND + ring.keys + ring.commitments + statement.pseudo_out + statement.message
+    return curve.hash_to_scalar(prefix + L + R)
 
 
 def _check_witness(statement: ClsagStatement, witness: ClsagWitness, images: bytes) -> None:

@@ -32,6 +32,7 @@ from crypto.curve_backend import (
     ZERO,
     BppInstance,
     ClsagInstance,
+    ClsagWalk,
     G,
     Group,
     H,
@@ -44,7 +45,7 @@ from crypto.errors import InvalidPoint, InvalidScalar
 
 __all__ = [
     "BACKEND", "BYTES", "IDENTITY", "INV8", "ONE", "ZERO", "BppInstance", "ClsagInstance",
-    "G", "H", "L", "Points", "Ring",
+    "ClsagWalk", "G", "H", "L", "Points", "Ring",
 ]  # fmt: skip
 
 _MODULES = {
@@ -385,6 +386,11 @@ def clsag_verify_many(instances: Sequence[ClsagInstance]) -> list[bool]:
     that is not of prime order; D = identity.
     """
     return _proofs.clsag_verify_many([(_ring(i.ring), i) for i in instances])
+
+
+def clsag_walk(walk: ClsagWalk) -> bytes:
+    """Return the n challenges from c_start on, packed; Invalid… if a field has not its one form."""
+    return _proofs.clsag_walk(_ring(walk.ring), *walk[1:])
 
 
 def bpp_verify_batch(instances: Sequence[BppInstance], weights: bytes) -> bool:

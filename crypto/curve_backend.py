@@ -111,6 +111,31 @@ class ClsagInstance(NamedTuple):
 
 
 @final
+class ClsagWalk(NamedTuple):
+    """A signer's way round a ring of n members: n - 1 rounds, wherever it begins.
+
+    All of it but `start` is published with the signature, so time may depend on it.
+
+    Attributes:
+        ring: from `prepare_ring`.
+        aggregate: mu_P·I + mu_C·D, mu_P and mu_C.
+        pseudo_out: C'.
+        message: 32 bytes.
+        start: the member at which the walk begins, 0 <= start < n.
+        c: c_start.
+        s: s_0 || … || s_{n-1}, packed; that of the last challenge is not used.
+    """
+
+    ring: Ring
+    aggregate: tuple[bytes, bytes, bytes]
+    pseudo_out: bytes
+    message: bytes
+    start: int
+    c: bytes
+    s: bytes
+
+
+@final
 class BppInstance(NamedTuple):
     """A Bulletproof+ with its statement: every commitment opens to a value below 2^64.
 
@@ -180,6 +205,16 @@ class Proofs(Protocol):
     def ring(self, keys: bytes, commitments: bytes) -> Any: ...
     def ring_images(self, handle: Any) -> bytes: ...
     def clsag_verify_many(self, instances: list[tuple[Any, ClsagInstance]]) -> list[bool]: ...
+    def clsag_walk(  # noqa: PLR0917  # As below.
+        self,
+        handle: Any,
+        aggregate: tuple[bytes, bytes, bytes],
+        pseudo_out: bytes,
+        message: bytes,
+        start: int,
+        c: bytes,
+        s: bytes,
+    ) -> bytes: ...
     def bpp_verify_batch(self, instances: list[BppInstance], weights: bytes) -> bool: ...
     def scan(  # noqa: PLR0917  # By position: the same interface as the Rust crate's.
         self,

@@ -80,19 +80,76 @@ def _clsag_holds(members: RingHandle, instance: ClsagInstance) -> bool:
     if IDENTITY in (key_image, D) or not group.is_torsion_free(key_image):
         return False
     body = b"".join(members.keys) + b"".join(members.commitments)
-    mu_P = _hs(_AGG_0, body, key_image, D_s, pseudo_out)
-    mu_C = _hs(_AGG_1, body, key_image, D_s, pseudo_out)
+    mu_P, mu_C = (_bytes(_hs(tag, body, key_image, D_s, pseudo_out)) for tag in (_AGG_0, _AGG_1))
+    rounds = _Rounds(
+        members=members,
+        image=group.msm_vartime(mu_P + mu_C, [key_image, D]),
+        mu_p=mu_P,
+        mu_c=mu_C,
+        pseudo_out=pseudo_out,
+        prefix=_ROUND + body + pseudo_out + message,
+    )
     c = int.from_bytes(c1, "little")
     for i, s_i in enumerate(_split(s)):
         if c == 0:
             return False
-        c_P, c_C = _bytes(c * mu_P), _bytes(c * mu_C)
-        difference = group.sub(members.commitments[i], pseudo_out)
-        scalars = s_i + c_P + c_C
-        left = group.msm_vartime(scalars, [G, members.keys[i], difference])
-        right = group.msm_vartime(scalars, [members.images[i], key_image, D])
-        c = _hs(_ROUND, body, pseudo_out, message, left, right)
+        c = rounds.next(i, s_i, c)
     return c != 0 and _bytes(c) == c1
+
+
+def clsag_walk(
+    handle: RingHandle,
+    aggregate: tuple[bytes, bytes, bytes],
+    pseudo_out: bytes,
+    message: bytes,
+    start: int,
+    c: bytes,
+    s: bytes,
+) -> bytes:
+    image, mu_P, mu_C = aggregate
+    n = len(handle.keys)
+    if len(s) != BYTES * n:
+        raise InvalidScalar("s", "must be one scalar for each member")
+    for field, scalar in (("mu_P", mu_P), ("mu_C", mu_C), ("c", c), *(("s", s) for s in _split(s))):
+        if not group.is_scalar(scalar):
+            raise InvalidScalar(field, "must be a scalar")
+    body = b"".join(handle.keys) + b"".join(handle.commitments)
+    rounds = _Rounds(
+        members=handle,
+        image=image,
+        mu_p=mu_P,
+        mu_c=mu_C,
+        pseudo_out=pseudo_out,
+        prefix=_ROUND + body + pseudo_out + message,
+    )
+    responses = _split(s)
+    challenges = [int.from_bytes(c, "little")]
+    for step in range(start, start + n - 1):
+        challenges.append(rounds.next(step % n, responses[step % n], challenges[-1]))
+    return b"".join(map(_bytes, challenges))
+
+
+@final
+class _Rounds(NamedTuple):
+    """What every round of a signature needs; `image` is mu_P·I + mu_C·D."""
+
+    members: RingHandle
+    image: bytes
+    mu_p: bytes
+    mu_c: bytes
+    pseudo_out: bytes
+    prefix: bytes
+
+    def next(self, i: int, s: bytes, c: int) -> int:
+        """Return c_{i+1} of s_i and c_i."""
+        c_i = _bytes(c)
+        difference = group.sub(self.members.commitments[i], self.pseudo_out)
+        left = group.msm_vartime(
+            s + group.sc_mul(c_i, self.mu_p) + group.sc_mul(c_i, self.mu_c),
+            [G, self.members.keys[i], difference],
+        )
+        right = group.msm_vartime(s + c_i, [self.members.images[i], self.image])
+        return _hs(self.prefix, left, right)
 
 
 # Bulletproofs+.

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto import clsag, curve
-from crypto.clsag import ClsagSignature, ClsagStatement, ClsagWitness, Rounds
-from crypto.errors import ClsagError, CryptoError, DecodeError, InvalidScalar
+from crypto.clsag import ClsagSignature, ClsagStatement, ClsagWitness
+from crypto.curve import ClsagWalk
+from crypto.errors import ClsagError, CryptoError, DecodeError, InvalidPoint, InvalidScalar
 from tests.crypto.conftest import BACKENDS
 from tests.crypto.privacy import SeededRng, clsag_case, flip, scalar
 
@@ -51,13 +52,17 @@ def test_each_round_of_the_main_chain_signature_is_the_published_one(vectors):
     assert (mu_P.hex(), mu_C.hex()) == (parts["mu_P"], parts["mu_C"])
     D = curve.mul8(signature.D)
     assert D.hex() == parts["D"]
-    rounds = Rounds(statement, D=D, mu_P=mu_P, mu_C=mu_C)
-    c = signature.c1
-    for i, published in enumerate(parts["rounds"]):
-        L, R = rounds.points(i, signature.s[i], c)
-        assert (c.hex(), L.hex(), R.hex()) == (published["c_i"], published["L"], published["R"])
-        c = rounds.next_challenge(L, R)
-    assert c == signature.c1
+    walk = ClsagWalk(
+        ring=statement.ring,
+        aggregate=(curve.msm(mu_P + mu_C, statement.key_image + D), mu_P, mu_C),
+        pseudo_out=statement.pseudo_out,
+        message=statement.message,
+        start=0,
+        c=signature.c1,
+        s=b"".join(signature.s),
+    )
+    challenges = curve.clsag_walk(walk)
+    assert challenges == from_hex(*(published["c_i"] for published in parts["rounds"]))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 11, 16])
@@ -77,16 +82,45 @@ def test_two_signatures_of_one_key_share_the_key_image_and_nothing_else():
 
 
 def test_the_signers_place_leaves_no_mark_on_the_number_of_rounds(monkeypatch):
-    """Rule 17: the same number of operations wherever the signer stands."""
-    calls = []
-    points = Rounds.points
-    monkeypatch.setattr(
-        Rounds, "points", lambda self, *args: calls.append(args[0]) or points(self, *args)
-    )
+    """Rule 17: one walk of n - 1 rounds wherever the signer stands; it makes n challenges."""
+    walks = []
+    walk = curve.clsag_walk
+
+    def recorded(way):
+        challenges = walk(way)
+        walks.append((way.start, len(challenges)))
+        return challenges
+
+    monkeypatch.setattr(curve, "clsag_walk", recorded)
     for index in range(RING):
-        calls.clear()
         clsag.sign(*clsag_case(RING, index))
-        assert sorted([*calls, index]) == list(range(RING))
+    assert walks == [((index + 1) % RING, 32 * RING) for index in range(RING)]
+
+
+def test_a_walk_refuses_what_is_not_in_its_one_form():
+    statement, _ = clsag_case(2, 0)
+    good = ClsagWalk(
+        ring=statement.ring,
+        aggregate=(curve.G, curve.ONE, curve.ONE),
+        pseudo_out=statement.pseudo_out,
+        message=statement.message,
+        start=0,
+        c=curve.ONE,
+        s=curve.ONE * 2,
+    )
+    assert len(curve.clsag_walk(good)) == 64
+    bad = b"\xff" * 32
+    for change in (
+        {"aggregate": (bad, curve.ONE, curve.ONE)},
+        {"aggregate": (curve.G, bad, curve.ONE)},
+        {"aggregate": (curve.G, curve.ONE, bad)},
+        {"pseudo_out": bad},
+        {"c": bad},
+        {"s": curve.ONE + bad},
+        {"s": curve.ONE * 3},
+    ):
+        with pytest.raises((InvalidPoint, InvalidScalar)):
+            curve.clsag_walk(good._replace(**change))
 
 
 @settings(max_examples=25)

@@ -13,7 +13,9 @@ use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::encoding::{bytes32, canonical, chunks, decompress, points, scalars};
+use crate::encoding::{
+    bytes32, canonical, chunks, decompress, pack, point, points, scalar, scalars,
+};
 use crate::errors::{Checked, Invalid};
 #[cfg(lanes)]
 use crate::field::Fe;
@@ -164,6 +166,17 @@ impl Instance<'_> {
 }
 
 impl Opened {
+    /// c_{i+1} of c_i.
+    fn next(&self, ring: &Ring, i: usize, s: &Scalar, c: &Scalar) -> Scalar {
+        let left = EdwardsPoint::vartime_multiscalar_mul(
+            [*s, c * self.mu_p, c * self.mu_c],
+            [G, ring.keys[i], ring.commitments[i] - self.pseudo_out],
+        );
+        let right = EdwardsPoint::vartime_multiscalar_mul([*s, *c], [ring.images[i], self.image]);
+        let [left, right] = EdwardsPoint::compress_batch(&[left, right]);
+        self.round.hash_to_scalar(&[left.as_bytes(), right.as_bytes()])
+    }
+
     /// Whether the rounds lead from c_0 back to c_0.
     pub fn closes(&self, ring: &Ring) -> bool {
         let mut c = self.c1;
@@ -171,16 +184,7 @@ impl Opened {
             if c == Scalar::ZERO {
                 return false;
             }
-            let left = EdwardsPoint::vartime_multiscalar_mul(
-                [*s, c * self.mu_p, c * self.mu_c],
-                [G, ring.keys[i], ring.commitments[i] - self.pseudo_out],
-            );
-            let right =
-                EdwardsPoint::vartime_multiscalar_mul([*s, c], [ring.images[i], self.image]);
-            let [left, right] = EdwardsPoint::compress_batch(&[left, right]);
-            c = self
-                .round
-                .hash_to_scalar(&[left.as_bytes(), right.as_bytes()]);
+            c = self.next(ring, i, s, &c);
         }
         c != Scalar::ZERO && c == self.c1
     }
@@ -267,10 +271,49 @@ fn clsag_verify_many<'py>(
     py.detach(|| verify_many(&instances))
 }
 
+/// The n challenges c_start, c_{start+1}, ...: the signer's way round the ring.
+#[pyfunction]
+fn clsag_walk<'py>(
+    py: Python<'py>,
+    ring: &Ring,
+    aggregate: (&[u8], &[u8], &[u8]),
+    pseudo_out: &[u8],
+    message: &[u8],
+    start: usize,
+    c: &[u8],
+    s: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (image, mu_p, mu_c) = aggregate;
+    let opened = Opened {
+        pseudo_out: point("pseudo_out", pseudo_out)?,
+        image: point("image", image)?,
+        mu_p: scalar("mu_P", mu_p)?,
+        mu_c: scalar("mu_C", mu_c)?,
+        c1: scalar("c", c)?,
+        s: scalars("s", s)?,
+        round: ring.round.and(&[pseudo_out, message]),
+    };
+    let n = ring.keys.len();
+    if opened.s.len() != n {
+        return Err(Invalid::Scalar("s".into(), "must be one scalar for each member").into());
+    }
+    let challenges: Vec<Scalar> = py.detach(|| {
+        let mut c = opened.c1;
+        let mut all = vec![c];
+        for i in (start..).take(n - 1).map(|i| i % n) {
+            c = opened.next(ring, i, &opened.s[i], &c);
+            all.push(c);
+        }
+        all
+    });
+    Ok(PyBytes::new(py, &pack(&challenges)))
+}
+
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Ring>()?;
     module.add_function(wrap_pyfunction!(ring, module)?)?;
     module.add_function(wrap_pyfunction!(ring_images, module)?)?;
+    module.add_function(wrap_pyfunction!(clsag_walk, module)?)?;
     module.add_function(wrap_pyfunction!(clsag_verify_many, module)?)
 }
