@@ -17,11 +17,9 @@ use crate::encoding::{
     bytes32, canonical, chunks, decompress, pack, point, points, scalar, scalars,
 };
 use crate::errors::{Checked, Invalid};
-#[cfg(lanes)]
-use crate::field::Fe;
 use crate::hash::Prefix;
 #[cfg(lanes)]
-use crate::lockstep::{Affine, RingTables, close_all};
+use crate::lockstep::{Encoded, RingTables, close_all};
 use crate::map::hash_to_point;
 
 const AGG_0: [u8; 32] = padded(b"CLSAG_agg_0");
@@ -94,20 +92,20 @@ impl Ring {
     pub fn tables(&self) -> &RingTables {
         self.tables.get_or_init(|| {
             RingTables::new(
-                &affine(&self.keys),
-                &affine(&self.commitments),
-                &affine(&self.images),
+                &encoded(&self.keys),
+                &encoded(&self.commitments),
+                &encoded(&self.images),
             )
         })
     }
 }
 
 #[cfg(lanes)]
-fn affine(points: &[EdwardsPoint]) -> Vec<Affine> {
+fn encoded(points: &[EdwardsPoint]) -> Vec<Encoded> {
     let encodings = EdwardsPoint::compress_batch_alloc(points);
     encodings
         .iter()
-        .map(|encoding| Fe::coordinates(encoding.as_bytes()))
+        .map(|encoding| encoding.to_bytes())
         .collect()
 }
 
@@ -174,7 +172,8 @@ impl Opened {
         );
         let right = EdwardsPoint::vartime_multiscalar_mul([*s, *c], [ring.images[i], self.image]);
         let [left, right] = EdwardsPoint::compress_batch(&[left, right]);
-        self.round.hash_to_scalar(&[left.as_bytes(), right.as_bytes()])
+        self.round
+            .hash_to_scalar(&[left.as_bytes(), right.as_bytes()])
     }
 
     /// Whether the rounds lead from c_0 back to c_0.
@@ -192,14 +191,14 @@ impl Opened {
 
 #[cfg(lanes)]
 impl Opened {
-    /// The pseudo-output in affine coordinates.
-    pub fn pseudo_out_affine(&self) -> Affine {
-        Fe::coordinates(self.pseudo_out.compress().as_bytes())
+    /// The pseudo-output encoded.
+    pub fn pseudo_out_encoded(&self) -> Encoded {
+        self.pseudo_out.compress().to_bytes()
     }
 
-    /// mu_P·I + mu_C·D in affine coordinates.
-    pub fn image_affine(&self) -> Affine {
-        Fe::coordinates(self.image.compress().as_bytes())
+    /// mu_P·I + mu_C·D encoded.
+    pub fn image_encoded(&self) -> Encoded {
+        self.image.compress().to_bytes()
     }
 }
 

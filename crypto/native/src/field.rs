@@ -36,7 +36,7 @@ pub const TWO_D: Fe = Fe([
 ]);
 /// A root of -1: 2^((p-1)/4).
 #[cfg(lanes)]
-const SQRT_MINUS_ONE: Fe = Fe([
+pub const SQRT_MINUS_ONE: Fe = Fe([
     1718705420411056,
     234908883556509,
     2233514472574048,
@@ -144,24 +144,10 @@ impl Fe {
         self.power_250().0.squares(2) * self
     }
 
-    /// The affine x and y of an encoding that is known to be of a point.
-    ///
-    /// With u = y² - 1 and v = d·y² + 1, x is u·v³·(u·v^7)^((p-5)/8) or that times sqrt(-1).
+    /// Whether the value, below p, is odd: the sign that encodings carry of x.
     #[cfg(lanes)]
-    pub fn coordinates(encoding: &[u8; 32]) -> (Self, Self) {
-        let (odd, mut bytes) = (encoding[31] >> 7, *encoding);
-        bytes[31] &= 0x7f;
-        let y = Self::from_bytes_mod_p(&bytes);
-        let (u, v) = (y.square() - ONE, D * y.square() + ONE);
-        let uv3 = u * v.square() * v;
-        let mut x = uv3 * (uv3 * v.square() * v.square()).power_p58();
-        if !(v * x.square() - u).is_zero() {
-            x = x * SQRT_MINUS_ONE;
-        }
-        if x.to_bytes()[0] & 1 != odd {
-            x = ZERO - x;
-        }
-        (x, y)
+    pub fn is_odd(self) -> bool {
+        self.to_bytes()[0] & 1 == 1
     }
 
     /// Whether u/v is a square; v not zero.

@@ -207,6 +207,12 @@ impl Fe8 {
         p250.squares(5).times(t11)
     }
 
+    /// self^((p - 5) / 8).
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn power_p58(self) -> Self {
+        self.power_250().0.squares(2).times(self)
+    }
+
     /// The lanes of `other` where the bit in `mask` is set, of `self` elsewhere.
     #[target_feature(enable = "avx512f")]
     #[inline]
@@ -235,11 +241,33 @@ struct Cached8 {
     z: Option<Fe8>,
 }
 
+fn lanes_where(is_set: impl Fn(usize) -> bool) -> u8 {
+    (0..LANES).fold(0, |mask, lane| mask | u8::from(is_set(lane)) << lane)
+}
+
 impl Points8 {
-    /// Points from affine coordinates, lane by lane.
+    /// Decodes encodings that are known to be of points.
+    ///
+    /// With u = y² - 1 and v = d·y² + 1, x is u·v³·(u·v^7)^((p-5)/8) or that times sqrt(-1).
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn from_affine(x: &[Fe; LANES], y: &[Fe; LANES]) -> Self {
-        let (x, y) = (Fe8::from_lanes(x), Fe8::from_lanes(y));
+    fn decode(encodings: &[[u8; 32]; LANES]) -> Self {
+        let y = Fe8::from_lanes(&encodings.map(|mut encoding| {
+            encoding[31] &= 0x7f;
+            Fe::from_bytes_mod_p(&encoding)
+        }));
+        let (one, yy) = (Fe8::splat(field::ONE), y.squared());
+        let (u, v) = (yy.minus(one), yy.times(Fe8::splat(field::D)).plus(one));
+        let vv = v.squared();
+        let uv3 = u.times(vv).times(v);
+        let x = uv3.times(uv3.times(vv.squared()).power_p58());
+        let rests = v.times(x.squared()).minus(u).to_lanes();
+        let x = x.or(
+            lanes_where(|lane| !rests[lane].is_zero()),
+            x.times(Fe8::splat(field::SQRT_MINUS_ONE)),
+        );
+        let xs = x.to_lanes();
+        let wrong = |lane: usize| xs[lane].is_odd() != (encodings[lane][31] >> 7 == 1);
+        let x = x.or(lanes_where(wrong), Fe8::splat(field::ZERO).minus(x));
         Self {
             x,
             y,
@@ -323,7 +351,7 @@ impl Points8 {
         let y = self.y.times(inverse).to_lanes();
         std::array::from_fn(|lane| {
             let mut encoding = y[lane].to_bytes();
-            encoding[31] |= (x[lane].to_bytes()[0] & 1) << 7;
+            encoding[31] |= u8::from(x[lane].is_odd()) << 7;
             encoding
         })
     }
@@ -350,13 +378,13 @@ type Entry = [[u64; 5]; 3];
 pub struct Table(Box<[[Entry; MULTIPLES]; PARTS]>);
 
 impl Table {
-    /// Computes the tables of eight points, given by their affine coordinates.
+    /// Computes the tables of eight points, given by encodings that are known to be of points.
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn of_eight(points: &[(Fe, Fe); LANES]) -> [Self; LANES] {
+    pub fn of_eight(points: &[[u8; 32]; LANES]) -> [Self; LANES] {
         let identity = [field::ONE.limbs(), field::ONE.limbs(), field::ZERO.limbs()];
         let mut tables: [Self; LANES] =
             std::array::from_fn(|_| Self(Box::new([[identity; MULTIPLES]; PARTS])));
-        let mut first = Points8::from_affine(&points.map(|p| p.0), &points.map(|p| p.1));
+        let mut first = Points8::decode(points);
         for part in 0..PARTS {
             let step = first.cached();
             let mut multiples = [first; MULTIPLES - 1];
@@ -391,7 +419,7 @@ impl Table {
             ])
         };
         let (plus, minus, t2d) = (element(0), element(1), element(2));
-        let negative = (0..LANES).fold(0, |mask, lane| mask | u8::from(digits[lane] < 0) << lane);
+        let negative = lanes_where(|lane| digits[lane] < 0);
         Cached8 {
             plus: plus.or(negative, minus),
             minus: minus.or(negative, plus),

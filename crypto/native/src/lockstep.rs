@@ -5,13 +5,12 @@ use std::array::from_fn;
 use std::sync::OnceLock;
 
 use crate::clsag::{Opened, Ring};
-use crate::field::Fe;
 use crate::lanes::{Digits8, LANES, Table, sum_of_multiples};
 use curve25519_dalek::constants::ED25519_BASEPOINT_COMPRESSED as G;
 use curve25519_dalek::scalar::Scalar;
 
-/// Affine coordinates.
-pub type Affine = (Fe, Fe);
+/// The encoding of a point that has been decoded before.
+pub type Encoded = [u8; 32];
 
 /// Fewer signatures than this are faster one by one.
 const LANES_MIN: usize = 3;
@@ -28,7 +27,7 @@ pub struct RingTables {
 
 impl RingTables {
     /// Computes them; 4 kB a point.
-    pub fn new(keys: &[Affine], commitments: &[Affine], images: &[Affine]) -> Self {
+    pub fn new(keys: &[Encoded], commitments: &[Encoded], images: &[Encoded]) -> Self {
         Self {
             keys: tables(keys),
             commitments: tables(commitments),
@@ -37,7 +36,7 @@ impl RingTables {
     }
 }
 
-fn tables(points: &[Affine]) -> Vec<Table> {
+fn tables(points: &[Encoded]) -> Vec<Table> {
     let all = points.chunks(LANES).flat_map(|chunk| {
         let eight = from_fn(|lane| *chunk.get(lane).unwrap_or(&chunk[0]));
         // SAFETY: this module is compiled only for processors that have these instructions, and
@@ -51,7 +50,7 @@ fn tables(points: &[Affine]) -> Vec<Table> {
 
 fn base() -> &'static Table {
     static BASE: OnceLock<Table> = OnceLock::new();
-    BASE.get_or_init(|| tables(&[Fe::coordinates(G.as_bytes())]).remove(0))
+    BASE.get_or_init(|| tables(&[G.to_bytes()]).remove(0))
 }
 
 fn digits(scalars: [Scalar; LANES]) -> Digits8 {
@@ -62,8 +61,8 @@ fn digits(scalars: [Scalar; LANES]) -> Digits8 {
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn close(lanes: [Job<'_>; LANES], n: usize) -> [bool; LANES] {
     let rings = lanes.map(|(ring, _)| ring.tables());
-    let pseudo_outs = Table::of_eight(&lanes.map(|(_, opened)| opened.pseudo_out_affine()));
-    let images = Table::of_eight(&lanes.map(|(_, opened)| opened.image_affine()));
+    let pseudo_outs = Table::of_eight(&lanes.map(|(_, opened)| opened.pseudo_out_encoded()));
+    let images = Table::of_eight(&lanes.map(|(_, opened)| opened.image_encoded()));
     let mut c = lanes.map(|(_, opened)| opened.c1);
     let mut ok = [true; LANES];
     for i in 0..n {
