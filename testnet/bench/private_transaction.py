@@ -1,7 +1,7 @@
 """Makes valid private transactions of any shape, in Monero's form, for benchmarks and tests."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -45,10 +45,17 @@ def make_bin(rng: Rng, size: int = 16) -> Bin:
     return Bin(ring, secrets, openings)
 
 
-def make_transaction(rng: Rng, bins: Sequence[Bin], outputs: int = 2) -> Transaction:
+def make_transaction(
+    rng: Rng,
+    bins: Sequence[Bin],
+    outputs: int = 2,
+    *,
+    change: Callable[[Transaction], Transaction] = lambda unsigned: unsigned,
+) -> Transaction:
     """Return a transaction that spends one output of each bin and hides which.
 
     The inputs are ordered by their key images; `rings_of` says in which order the bins serve.
+    `change` is made before the signatures, which then hold for what it returns, however wrong.
     """
     spends = [_Spend.draw(rng, each) for each in bins]
     spends.sort(key=lambda spend: spend.key_image, reverse=True)
@@ -76,6 +83,7 @@ def make_transaction(rng: Rng, bins: Sequence[Bin], outputs: int = 2) -> Transac
         signatures=(),
         pseudo_outs=pseudo_outs,
     )
+    unsigned = change(unsigned)
     message = unsigned.signature_hash()
     signatures = tuple(
         spend.sign(rng, pseudo_out, mask, message)

@@ -268,10 +268,11 @@ def with_input(transaction, **changes):
     return swap(transaction, inputs=(swap(first, **changes), *others))
 
 
-def test_a_member_twice_in_a_ring():
+@pytest.mark.parametrize("offsets", [(7, 1, 0), (7, 0, 1)])
+def test_a_member_twice_in_a_ring(offsets):
     transaction, _ = case(3, 2, 2)
     with pytest.raises(MoneroError, match="must not name a member twice"):
-        check_form(with_input(transaction, key_offsets=(7, 1, 0)))
+        check_form(with_input(transaction, key_offsets=offsets))
     check_form(with_input(transaction, key_offsets=(0, 1, 1)))
 
 
@@ -326,6 +327,31 @@ def test_a_fee_that_does_not_balance(backend, change):
     with pytest.raises(MoneroError, match="do not balance"):
         verify_balance(tampered)
     assert not is_accepted(tampered, rings)
+
+
+SIGNED_WRONG = {
+    "do not balance": lambda tx: swap(tx, fee=tx.fee + 1),
+    "range proof": lambda tx: swap(tx, range_proof=case(2, 2, 2)[0].range_proof),
+    "prime order": lambda tx: swap(
+        tx, outputs=(swap(tx.outputs[0], key=curve.IDENTITY), tx.outputs[1])
+    ),
+    "a member twice": lambda tx: with_input(tx, key_offsets=(7, 0)),
+    "2 to 16 outputs": lambda tx: swap(tx, outputs=tx.outputs[:1]),
+}
+
+
+@pytest.mark.parametrize("why", SIGNED_WRONG)
+def test_good_signatures_do_not_save_a_transaction(backend, why):
+    """Its maker signs whatever breaks the rule; so only the rule's own check stands against it."""
+    rng = SeededRng(why.encode())
+    bins = [make_bin(rng, 2)]
+    honest = make_transaction(rng, bins)
+    assert is_accepted(honest, rings_of(honest, bins))
+    wrong = make_transaction(rng, bins, change=SIGNED_WRONG[why])
+    rings = rings_of(wrong, bins)
+    with pytest.raises(MoneroError, match=why):
+        verify_transaction(wrong, rings)
+    assert not is_accepted(wrong, rings)
 
 
 def test_rings_of_other_sizes_or_another_number(backend):
