@@ -1,13 +1,15 @@
 # `make demo` and `make test` are all that a fresh machine needs: each sets up .venv first.
 PYTHON ?= python3.11
 BIN := .venv/bin
-STAMP := .venv/.stamp
+# The curve's Rust part is optional: where cargo is missing, libsodium serves. `cargo` in the stamp's name
+# makes the setup run again once cargo has been installed.
+STAMP := .venv/.stamp$(if $(shell command -v cargo),-cargo)
 
 .PHONY: setup demo test check fuzz bench clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(wildcard crypto/native/Cargo.* crypto/native/src/*.rs)
 	@command -v $(PYTHON) >/dev/null || { echo "hearth needs Python 3.11: set PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[testnet,dev]'
@@ -37,4 +39,4 @@ bench: setup
 	$(BIN)/hearth bench sim --json
 
 clean:
-	rm -rf .venv build out .hearth *.egg-info
+	rm -rf .venv build out .hearth *.egg-info crypto/native/target crypto/_curve*.so

@@ -63,6 +63,20 @@ def consensus(
 
 @command.command()
 @_json
+def crypto(*, as_json: bool) -> None:
+    r"""Ring signatures, range proofs, private transactions and scanning, on each backend.
+
+    \b
+    Example:
+      hearth bench crypto --json
+    """
+    from testnet.bench.crypto import run
+
+    _print("crypto", run(progress), as_json=as_json)
+
+
+@command.command()
+@_json
 def sim(*, as_json: bool) -> None:
     r"""How fast the simulator runs the real consensus core, on one core.
 

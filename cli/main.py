@@ -1,6 +1,7 @@
 """The `hearth` command. Subcommands are imported when they are called, so that help is instant."""
 
 import importlib
+import importlib.metadata
 from typing import final
 
 import click
@@ -18,6 +19,7 @@ _COMMANDS = {
     "node": ("cli.node", "Run this household's node and ask how it is."),
     "ramp": ("cli.ramp", "Money in and out, attested by the members."),
     "testnet": ("cli.testnet", "A whole neighbourhood on this machine."),
+    "vectors": ("cli.vectors", "Judge this build by test vectors that others made."),
     "wallet": ("cli.wallet", "Balances and transfers."),
 }
 
@@ -51,8 +53,28 @@ def _keep_lines(command: click.Command) -> None:
             _keep_lines(each)
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    """Say version and backend of the curve, which is only then loaded."""
+    if not value or ctx.resilient_parsing:
+        return
+    version = importlib.metadata.version("hearth")
+    try:
+        backend = importlib.import_module("crypto.curve").BACKEND
+    except ImportError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"hearth, version {version}, curve backend {backend}")
+    ctx.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="hearth", prog_name="hearth")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and the backend of the curve, and exit.",
+)
 def main() -> None:
     r"""Trade electricity with your neighbours on a chain that you run together.
 

@@ -18,6 +18,7 @@ import structlog
 
 from consensus.config import ConsensusConfig
 from consensus.keyring import Ed25519Keyring
+from crypto import curve
 from crypto.keystore import HouseholdKeys
 from node.chain import VERSION, Chain
 from node.config import NodeConfig
@@ -261,6 +262,7 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     loop.set_exception_handler(on_stray_error)
     node = open_node(path, natives, end, password)
     set_up(Home(path).log, node.config.log_level)
+    _log.info("start", version=VERSION, curve_backend=curve.BACKEND)
     try:
         await node.start()
     except OSError as refusal:
@@ -268,9 +270,9 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
         raise ConfigError("listen", f"cannot listen: {refusal.strerror or refusal}") from None
     _settle_memory()
     sys.stdout.write(
-        f"{node.config.name}: hearth {VERSION}, chain {node.chain.chain_id}, "
-        f"height {node.chain.height}, peers at {node.config.p2p_listen}, "
-        f"RPC at {node.config.rpc_listen}\n"
+        f"{node.config.name}: hearth {VERSION}, curve backend {curve.BACKEND}, "
+        f"chain {node.chain.chain_id}, height {node.chain.height}, "
+        f"peers at {node.config.p2p_listen}, RPC at {node.config.rpc_listen}\n"
     )
     sys.stdout.flush()
     error = await stopped

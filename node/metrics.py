@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, final
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from crypto import curve
 
 if TYPE_CHECKING:
     from node.chain import Chain
@@ -69,6 +72,10 @@ class Metrics:
         self._suspects = Counter(
             "p2p_suspected_total", "Faults of peers.", ["reason"], registry=self.registry
         )
+        # An optional extension that is missing is easy to miss: so it is a figure.
+        Gauge(
+            "curve_backend", "1 for the backend in use.", ["backend"], registry=self.registry
+        ).labels(curve.BACKEND).set(1)
         self._calls: dict[tuple[str, bool], int] = {}  # Plain: it is counted on the hot path.
         self._last_time_ms: int | None = None
 

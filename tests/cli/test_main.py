@@ -1,6 +1,7 @@
 """The command line as a whole: help of every command, import time, exit codes, whose home."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from cli.errors import ExitCode
 from cli.main import main
+from crypto import curve
 from tests.cli.street import run, run_json
 
 NO_JSON = {
@@ -63,7 +65,21 @@ def test_help_imports_nothing_that_is_slow():
 
 
 def test_version():
-    assert run("--version").stdout.startswith("hearth, version ")
+    text = run("--version").stdout
+    assert text.startswith("hearth, version ")
+    assert text.endswith(f", curve backend {curve.BACKEND}\n")
+
+
+def test_a_backend_that_is_not_there_is_said():
+    done = subprocess.run(
+        [sys.executable, "-c", "from cli.main import main; main()", "--version"],
+        env={**os.environ, "HEARTH_CURVE": "abacus"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.USAGE
+    assert "HEARTH_CURVE must be one of" in done.stderr
 
 
 def test_unknown_command_is_a_usage_error():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crypto import curve
 from node.config import load
 from node.rpc.client import RpcClient, RpcError, Unreachable
 from tests.node.homes import household, make_homes
@@ -172,7 +173,11 @@ def test_sigterm_ends_a_node_in_order(tmp_path):
         await processes.submit(0)
         assert processes.kill(number=signal.SIGTERM) == [0, 0, 0, 0]
         for home in processes.homes:
-            assert "RPC at" in (home / "output").read_text()
-            assert '"event": "block"' in (home / "node.log").read_text()
+            output = (home / "output").read_text()
+            assert "RPC at" in output
+            assert f", curve backend {curve.BACKEND}, " in output
+            log = (home / "node.log").read_text()
+            assert f'"curve_backend": "{curve.BACKEND}"' in log
+            assert '"event": "block"' in log
 
     run(tmp_path, scenario)
