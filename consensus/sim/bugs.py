@@ -18,7 +18,7 @@ from consensus.certificates import (
 )
 from consensus.config import ConsensusConfig
 from consensus.errors import CorruptLog, DoubleSign
-from consensus.events import Applied, Apply, Persist, Validate
+from consensus.events import Applied, Apply, Persist, Send, Validate
 from consensus.membership import MemberIndex, Membership, Term, View
 from consensus.messages import (
     Commit,
@@ -33,6 +33,7 @@ from consensus.messages import (
 from consensus.quorum import Quorum
 from consensus.recovery import restore as restore_rightly
 from consensus.replica import _applied as applied_rightly
+from consensus.retransmission import _answer as answer_rightly
 from consensus.signer import Signer
 from consensus.state import Choice, State
 from consensus.tally import prepared_certificate
@@ -230,6 +231,14 @@ def keep_every_view_change(s: State, sender: MemberIndex, m: ViewChange) -> None
 def hear_status_only(s: State, sender: MemberIndex, m: Status) -> None:
     """Never send again what was lost (rule 14)."""
     s.claims(sender, m.slot.height)
+
+
+def answer_with_new_view(s: State, sender: MemberIndex, m: Status) -> None:
+    """Send the NEW-VIEW also to one that asked for a later view and refuses it (rule 14)."""
+    if m.slot.view < s.view and s.new_view is not None:
+        s.emit(Send(sender, s.new_view))
+    else:
+        answer_rightly(s, sender, m)
 
 
 def vote_at_once(s: State) -> None:

@@ -183,6 +183,13 @@ MUTANTS: tuple[Mutant, ...] = (
         name="no_retransmission",
     ),
     _mutant(
+        "14",
+        "a NEW-VIEW is sent for ever to one that refuses it",
+        _swap(retransmission._answer, bugs.answer_with_new_view),
+        name="refused_new_view_repeated",
+        scenario="two_groups_ask_for_different_views",
+    ),
+    _mutant(
         "16",
         "a term never ends",
         _set(Membership, "term", bugs.one_term_for_ever),

@@ -9,8 +9,17 @@ from typing import Final
 
 from consensus.certificates import Kind, Seal
 from consensus.errors import CorruptLog, DoubleSign
+from consensus.events import PeerDown
 from consensus.membership import MemberIndex, View
-from consensus.messages import Blocks, Commit, Prepare, PrePrepare, SealedBlock
+from consensus.messages import (
+    Blocks,
+    Commit,
+    NewView,
+    Prepare,
+    PrePrepare,
+    SealedBlock,
+    ViewChange,
+)
 from consensus.sim.app import AGE_MS_MAX, digest_of
 from consensus.sim.checkers import InvariantViolation
 from consensus.sim.memory import require_bounded
@@ -101,6 +110,39 @@ def liar_prepares_another_block() -> None:
     stage.pass_time(PATIENCE_MS, dropping(Prepare, Commit))
     stage.pass_time(PATIENCE_MS)
     require_height(stage, 1, (0, 1, 2), "the lie stops nobody")
+
+
+def two_groups_ask_for_different_views() -> None:
+    """Rule 14: some have entered view 1 and ask for 3; others never entered it and ask for 2.
+
+    Neither group is a quorum, so neither climbs: each must hear the other's VIEW-CHANGEs. A
+    NEW-VIEW for view 1 does not help who has asked for a later one (found by seeds, n = 7).
+    """
+    stage = Stage(7)
+    entered, left = (0, 1, 5), (2, 3, 4, 6)
+
+    def new_view_reaches_some(_source: int, target: int, message: object) -> bool:
+        is_vote = isinstance(message, PrePrepare | Prepare | Commit)
+        return not is_vote and (not isinstance(message, NewView) or target in entered)
+
+    def in_groups(source: int, target: int, message: object) -> bool:
+        is_vote = isinstance(message, PrePrepare | Prepare | Commit | NewView)
+        apart = isinstance(message, ViewChange) and (source in entered) != (target in entered)
+        return not is_vote and not apart and (source != 2 or target in left)
+
+    stage.submit(1)
+    stage.settle(new_view_reaches_some)
+    while stage.view(0) == 0 and stage.now_ms < PATIENCE_MS:
+        stage.pass_time(10, new_view_reaches_some)
+    for i in entered:
+        stage.instance(i).step(PeerDown(MemberIndex(2)), stage.now_ms)
+    stage.pass_time(600, in_groups)
+    for dead in (1, 4):
+        stage.stop(dead)
+    if [stage.view(i) for i in (0, 5, 2, 3, 6)] != [1, 1, 0, 0, 0]:
+        raise InvariantViolation("history", "the groups did not form")
+    stage.pass_time(4 * PATIENCE_MS, without(1, 4))
+    require_height(stage, 1, (0, 2, 3, 5, 6), f"groups {entered} and {left} meet")
 
 
 def new_view_without_proof() -> None:
@@ -304,6 +346,7 @@ SCENARIOS: Final[dict[str, Callable[[], None]]] = {
         stale_certificate_returns,
         liar_commits_to_another_block,
         liar_prepares_another_block,
+        two_groups_ask_for_different_views,
         new_view_without_proof,
         vote_log_is_lost,
         learner_hears_nobody,
