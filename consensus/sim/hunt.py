@@ -28,8 +28,7 @@ class MutantResult:
     how: str
     caught: bool
     seed: int | None
-    """The first seed that caught it; 0 where a directed history did, which throws no dice (`by`
-    names it); None if nothing did."""
+    """The first seed that caught it; None if a directed history did, or nothing."""
     seconds: float
     """Of processor time until it was caught."""
     by: str
@@ -57,7 +56,7 @@ def hunt(mutant: Mutant, *, first_seed: int = 0, budget_s: float = BUDGET_S) -> 
         if mutant.scenario is not None:
             message = _play(mutant.scenario)
             if message is not None:
-                return _caught(mutant, began, 0, f"history {mutant.scenario}", message)
+                return _caught(mutant, began, None, f"history {mutant.scenario}", message)
         seed = first_seed
         while time.process_time() - began < budget_s:
             violation = run_seed(seed, profile=mutant.profile).violation
@@ -89,7 +88,7 @@ def _play(scenario: str) -> str | None:
     return None
 
 
-def _caught(mutant: Mutant, began: float, seed: int, by: str, message: str) -> MutantResult:
+def _caught(mutant: Mutant, began: float, seed: int | None, by: str, message: str) -> MutantResult:
     return MutantResult(
         name=mutant.name,
         rule=mutant.rule,
