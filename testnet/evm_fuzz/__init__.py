@@ -1,0 +1,1 @@
+"""testnet.evm_fuzz."""
