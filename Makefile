@@ -12,7 +12,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml $(wildcard crypto/native/Cargo.* crypto/native/src/*.rs)
 	@command -v $(PYTHON) >/dev/null || { echo "hearth needs Python 3.11: set PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[testnet,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[testnet,contracts,dev]'
 	@touch $(STAMP)
 
 demo: setup
