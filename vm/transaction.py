@@ -309,13 +309,16 @@ def sign_transaction(
     *,
     chain_id: int,
     nonce: int,
-    to: bytes,
+    to: bytes | None,
     gas_limit: int,
     data: bytes = b"",
     value: int = 0,
     kind: int = TxKind.DYNAMIC_FEE,
 ) -> bytes:
-    """Return the raw bytes of a transaction of `kind` 0, 1 or 2 signed by `key`, all fees 0."""
+    """Return the raw bytes of a transaction of `kind` 0, 1 or 2 signed by `key`, all fees 0.
+
+    `to` None asks for the creation of a contract, whose init code is `data`.
+    """
     draft = Transaction(
         kind=TxKind(kind),
         chain_id=chain_id,
@@ -336,7 +339,7 @@ def sign_transaction(
     )
     r, s, y_parity = key.sign_digest(signing_hash(draft))
     number = rlp.encode_int
-    tail = [number(gas_limit), to, number(value), data]
+    tail = [number(gas_limit), to or b"", number(value), data]
     if kind == TxKind.LEGACY:
         v = 35 + 2 * chain_id + y_parity
         return rlp.encode([number(nonce), b"", *tail, number(v), number(r), number(s)])

@@ -90,16 +90,21 @@ def test_what_eth_account_signs_is_read_as_meant(drawn):
     ] == [(entry["address"], entry["storageKeys"]) for entry in fields.get("accessList", [])]
 
 
-@given(st.sampled_from(list(TxKind)), st.integers(0, 2**64 - 2), st.binary(max_size=60))
-def test_what_we_sign_eth_account_reads_as_meant(kind, nonce, data):
+@given(
+    st.sampled_from(list(TxKind)),
+    st.integers(0, 2**64 - 2),
+    st.none() | st.just(b"\x09" * 20),
+    st.binary(max_size=60),
+)
+def test_what_we_sign_eth_account_reads_as_meant(kind, nonce, to, data):
     raw = sign_transaction(
-        KEY, chain_id=2**52 - 1, nonce=nonce, to=b"\x09" * 20, gas_limit=7, data=data, kind=kind
+        KEY, chain_id=2**52 - 1, nonce=nonce, to=to, gas_limit=7, data=data, kind=kind
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert Account.recover_transaction(raw) == checksum_address(KEY.address)
     tx = decode(raw)
-    assert (tx.kind, tx.nonce, tx.data, tx.to, tx.value) == (kind, nonce, data, b"\x09" * 20, 0)
+    assert (tx.kind, tx.nonce, tx.data, tx.to, tx.value) == (kind, nonce, data, to, 0)
 
 
 def example_raw(kind=TxKind.DYNAMIC_FEE, **fields):
