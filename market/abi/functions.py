@@ -15,6 +15,8 @@ class Function:
     outputs: str = ""
     """The same; or "(uint64 id,address seller)[]", one list of rows."""
     is_view: bool = False
+    row: str = ""
+    """What one row of a list is called, "Offer": its struct in the published interfaces."""
 
     @property
     def input_types(self) -> tuple[str, ...]:
@@ -52,8 +54,8 @@ def _table(*functions: Function) -> dict[str, Function]:
     return {function.name: function for function in functions}
 
 
-def _view(name: str, inputs: str, outputs: str) -> Function:
-    return Function(name, inputs, outputs, is_view=True)
+def _view(name: str, inputs: str, outputs: str, row: str = "") -> Function:
+    return Function(name, inputs, outputs, is_view=True, row=row)
 
 
 _PROPOSAL = (
@@ -74,6 +76,18 @@ _ERC20 = _table(
     Function("transfer", "address to,uint256 amount", "bool ok"),
     Function("approve", "address spender,uint256 amount", "bool ok"),
     Function("transferFrom", "address owner,address to,uint256 amount", "bool ok"),
+    Function(
+        "permit",
+        "address owner,address spender,uint256 value,uint256 deadline,uint8 v,bytes32 r,bytes32 s",
+    ),
+    _view("nonces", "address owner", "uint256 nonce"),
+    _view("DOMAIN_SEPARATOR", "", "bytes32 separator"),
+    _view(
+        "eip712Domain",
+        "",
+        "bytes1 fields,string name,string version,uint256 chainId,address verifyingContract,"
+        "bytes32 salt,uint256[] extensions",
+    ),
 )
 
 FUNCTIONS: dict[str, dict[str, Function]] = {
@@ -87,8 +101,13 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
         ),
         Function("proposeEviction", "address member", "uint64 id"),
         Function("vote", "uint64 id,bool yes"),
-        _view("members", "", "(address account,bytes32 nodeKey,string endpoint,address meter)[]"),
-        _view("proposals", "", f"({_PROPOSAL})[]"),
+        _view(
+            "members",
+            "",
+            "(address account,bytes32 nodeKey,string endpoint,address meter)[]",
+            "Member",
+        ),
+        _view("proposals", "", f"({_PROPOSAL})[]", "Proposal"),
         _view("proposal", "uint64 id", _PROPOSAL),
         _view("threshold", "", "uint64 votes"),
         _view("quota", "address account", "uint64 used,uint64 limit,uint64 window"),
@@ -110,7 +129,7 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
         Function("confirmPayout", "uint64 id,bytes32 reference"),
         _view("deposit", "bytes32 reference", "bool minted,address to,uint256 amount"),
         _view("withdrawal", "uint64 id", _WITHDRAWAL),
-        _view("pending", "", f"({_WITHDRAWAL})[]"),
+        _view("pending", "", f"({_WITHDRAWAL})[]", "Withdrawal"),
     ),
     "Meters": _table(
         Function(
@@ -167,11 +186,13 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
             "uint64 window",
             "(uint64 id,address seller,uint8 kind,uint64 quantity,uint64 sold,"
             "bytes32 negotiationKey,bytes conditions)[]",
+            "Offer",
         ),
         _view(
             "getCalls",
             "uint64 window",
             "(uint64 id,address buyer,uint64 quantity,uint64 bought,bytes32 negotiationKey)[]",
+            "Call",
         ),
         _view("phase", "uint64 window", "uint8 phase"),
         _view(
@@ -197,7 +218,7 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
             "bool closed,uint64 sur,uint64 unu,uint64 ext,uint64 sho,bool paid,uint256 payout",
         ),
         _view("agreement", "bytes32 id", _AGREEMENT),
-        _view("agreements", "uint64 window", f"({_AGREEMENT})[]"),
+        _view("agreements", "uint64 window", f"({_AGREEMENT})[]", "Agreement"),
         _view(
             "totals",
             "uint64 window",

@@ -1,6 +1,9 @@
-"""A whole ERC-20 (EIP-20) over a ledger that other native contracts may mint on, burn and move."""
+"""A whole ERC-20 (EIP-20) over a ledger that other native contracts may mint on, burn and move.
 
-from typing import ClassVar
+Approvals may be signed instead of sent (EIP-2612); `market.contracts.permit` has the digests.
+"""
+
+from typing import Annotated, ClassVar
 
 from market.abi import (
     NATIVE_ADDRESS_MAX,
@@ -10,9 +13,31 @@ from market.abi import (
     RevertCode,
     Transfer,
 )
+from market.contracts.permit import (
+    DOMAIN_FIELDS,
+    DOMAIN_VERSION,
+    PERMIT_HASHES,
+    SEPARATOR_HASHES,
+    V_OFFSET,
+    domain_separator,
+    permit_digest,
+)
+from market.contracts.signed import signer_of
 from vm.errors import Revert
-from vm.gas import METHOD
-from vm.native import U8, U256, Address, Bool, CallContext, NativeContract, Str, external, view
+from vm.gas import HASH, METHOD
+from vm.native import (
+    U8,
+    U256,
+    Abi,
+    Address,
+    Bool,
+    Bytes32,
+    CallContext,
+    NativeContract,
+    Str,
+    external,
+    view,
+)
 
 SUPPLY_MAX = 2**63 - 1
 """Records of the market hold amounts in 64 bits with a sign; minting past it is refused."""
@@ -22,6 +47,10 @@ ALLOWANCE_UNLIMITED = 2**256 - 1
 _BALANCE = b"b"
 _ALLOWANCE = b"a"
 _SUPPLY = b"s"
+_NONCE = b"n"
+
+Bytes1 = Annotated[bytes, Abi("bytes1")]
+Numbers = Annotated[list[int], Abi("uint256[]")]
 
 
 class Erc20(NativeContract):
@@ -145,10 +174,7 @@ class Erc20(NativeContract):
 
         Emits: Approval.
         """
-        if spender == ZERO_ADDRESS:
-            raise Revert(RevertCode.BAD_RECIPIENT, "spender is the zero address")
-        ctx.put_int(_ALLOWANCE + ctx.caller + spender, amount)
-        ctx.emit(Approval(ctx.caller, spender, amount))
+        _approve(ctx, ctx.caller, spender, amount)
         return True
 
     @external(gas=METHOD)
@@ -172,6 +198,76 @@ class Erc20(NativeContract):
             ctx.put_int(key, allowed - amount)
         self.move(ctx, owner, to, amount)
         return True
+
+    # Signed approvals -------------------------------------------------------------------------
+
+    @external(gas=METHOD + PERMIT_HASHES * HASH)
+    def permit(  # noqa: PLR0917 (a transaction has no keywords)
+        self,
+        ctx: CallContext,
+        owner: Address,
+        spender: Address,
+        value: U256,
+        deadline: U256,
+        v: U8,
+        r: Bytes32,
+        s: Bytes32,
+    ) -> None:
+        """Approve `spender` by the signature of `owner`; whoever has it may send it, once.
+
+        Reverts:
+            DEADLINE_PASSED: the block's time in whole seconds is past `deadline`.
+            BAD_SIGNATURE: v is neither 27 nor 28, s is high (EIP-2), or it is not the owner's
+                over these values and the owner's present nonce.
+            BAD_RECIPIENT: the spender is zero.
+
+        Emits: Approval.
+        """
+        now = ctx.time_ms // 1000
+        if now > deadline:
+            raise Revert(RevertCode.DEADLINE_PASSED, f"was {deadline}, the block's time is {now}")
+        if v not in (V_OFFSET, V_OFFSET + 1):
+            raise Revert(RevertCode.BAD_SIGNATURE, f"v must be 27 or 28, got {v}")
+        nonce = ctx.get_int(_NONCE + owner)
+        digest = permit_digest(
+            domain_separator(self.TOKEN_NAME, ctx.chain_id, self.ADDRESS),
+            owner=owner,
+            spender=spender,
+            value=value,
+            nonce=nonce,
+            deadline=deadline,
+        )
+        signer = signer_of(ctx, digest, r + s + bytes((v - V_OFFSET,)))
+        if signer != owner:
+            detail = f"0x{signer.hex()} signed, or other values than these with nonce {nonce}"
+            raise Revert(RevertCode.BAD_SIGNATURE, detail)
+        ctx.put_int(_NONCE + owner, nonce + 1)
+        _approve(ctx, owner, spender, value)
+
+    @view(gas=METHOD)
+    def nonces(self, ctx: CallContext, owner: Address) -> U256:
+        """Return how many permits of `owner` have been used: the nonce of its next."""
+        return ctx.get_int(_NONCE + owner)
+
+    @view(gas=METHOD + SEPARATOR_HASHES * HASH, name="DOMAIN_SEPARATOR")
+    def domain_separator(self, ctx: CallContext) -> Bytes32:
+        """Return what binds permits to this token of this chain (EIP-712)."""
+        return domain_separator(self.TOKEN_NAME, ctx.chain_id, self.ADDRESS)
+
+    @view(gas=METHOD, name="eip712Domain")
+    def eip712_domain(
+        self, ctx: CallContext
+    ) -> tuple[Bytes1, Str, Str, U256, Address, Bytes32, Numbers]:
+        """Return the separator's parts, so that a wallet can show them (EIP-5267)."""
+        domain = (DOMAIN_FIELDS, self.TOKEN_NAME, DOMAIN_VERSION, ctx.chain_id, self.ADDRESS)
+        return (*domain, bytes(32), [])
+
+
+def _approve(ctx: CallContext, owner: bytes, spender: bytes, amount: int) -> None:
+    if spender == ZERO_ADDRESS:
+        raise Revert(RevertCode.BAD_RECIPIENT, "spender is the zero address")
+    ctx.put_int(_ALLOWANCE + owner + spender, amount)
+    ctx.emit(Approval(owner, spender, amount))
 
 
 def balance_key(account: bytes) -> bytes:

@@ -12,7 +12,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import eth_abi
     from eth_account import Account
+    from eth_account.messages import encode_typed_data
 
 sys.setrecursionlimit(_LIMIT)
 
-__all__ = ["Account", "eth_abi"]
+__all__ = ["Account", "encode_typed_data", "eth_abi"]
