@@ -99,6 +99,15 @@ class Chain:
         """Return the state at the head; it moves with the head."""
         return self.store
 
+    def state_at(self, height: int) -> StateReader:
+        """Return the state after the block at `height`; it does not move with the head.
+
+        Raises:
+            HistoryUnavailable: it is not kept (`state.history_blocks`), or lies above the head.
+                So may a read once the head has gone on.
+        """
+        return self.store.past(height)
+
     def sealed_head(self) -> Head:
         """Return the head with its seal, as a replica starts from it."""
         height = Height(self.height)

@@ -36,6 +36,24 @@ class CorruptStore(StorageError):
 
 
 @final
+class HistoryUnavailable(NodeError):
+    """The state after this block cannot be read: too old, or not there yet.
+
+    Attributes:
+        height: that was asked for.
+        oldest: height whose state can be read.
+    """
+
+    def __init__(self, height: int, oldest: int, head: int) -> None:
+        super().__init__(
+            f"historical state is not available: block {height} lies outside the blocks "
+            f"{oldest}..{head} whose state is kept"
+        )
+        self.height = height
+        self.oldest = oldest
+
+
+@final
 class MempoolFull(NodeError):
     """There is no room for the transaction now.
 

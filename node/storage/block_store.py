@@ -19,15 +19,18 @@ from consensus.messages import SealedBlock
 from crypto.codec import as_bytes, as_int, as_list, decode, encode
 from crypto.errors import DecodeError
 from crypto.hashing import DIGEST_BYTES, Digest
-from node.errors import CorruptStore, StorageError, StoreLocked
+from node.errors import CorruptStore, HistoryUnavailable, StorageError, StoreLocked
+from node.storage.history import FIRST_KEY, History, PastState
 
-STORAGE_VERSION = 1
+STORAGE_VERSION = 2
 """Raised with every change of the keys or of what they hold."""
 SEAL_BYTES_MAX = 16 << 10
 """Bound of an encoded seal: MAX_MEMBERS signatures with their indexes."""
 BLOOM_BYTES = 256
 CHECKED_HEIGHTS = 20_000
 """Newest heights whose presence is checked at start: more than LevelDB's log can hold."""
+HISTORY_BLOCKS = 256
+"""Blocks below the head whose state can be read, unless the household chooses otherwise."""
 
 _VERSION_KEY: Final = b"!version"
 _GENESIS_KEY: Final = b"!genesis"
@@ -75,8 +78,15 @@ class BlockWrite:
 class ChainStore:
     """The database of one node. One process and one thread use it at a time."""
 
-    def __init__(self, path: Path, genesis_hash: Digest) -> None:
+    def __init__(
+        self, path: Path, genesis_hash: Digest, *, history_blocks: int = HISTORY_BLOCKS
+    ) -> None:
         """Open or create the database at `path` for the chain with this genesis.
+
+        Args:
+            path: a directory of its own.
+            genesis_hash: 32 bytes.
+            history_blocks: below the head, whose state can be read; from 0.
 
         Raises:
             StoreLocked: another process has it open.
@@ -89,6 +99,7 @@ class ChainStore:
             self._check_stamps(genesis_hash)
             self._head = self._read_head()
             self._check_recent()
+            self._history = History(self._db, history_blocks, self._get(FIRST_KEY))
         except BaseException:
             self._db.close()
             raise
@@ -127,8 +138,12 @@ class ChainStore:
                     put(_BLOOM + height, block.bloom)
                 for index, digest in enumerate(block.transaction_hashes):
                     put(_TRANSACTION + digest, _PLACE.pack(block.height, index))
-                for prefix, changes in ((_STATE, block.changes), (_NODE, block.nodes.items())):
-                    for key, value in changes:
+                changes = list(block.changes)
+                if block.height:  # Before genesis there is no state.
+                    replaced = [(key, self._get(_STATE + key)) for key, _ in changes]
+                    self._history.write(batch, block.height, replaced)
+                for prefix, items in ((_STATE, changes), (_NODE, block.nodes.items())):
+                    for key, value in items:
                         if value is None:
                             delete(prefix + key)
                         else:
@@ -143,6 +158,34 @@ class ChainStore:
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a state key at the head, or None (`vm.state.StateReader`)."""
         return self._get(_STATE + key)
+
+    def past(self, height: int) -> PastState:
+        """Return the state after the block at `height`.
+
+        Raises:
+            HistoryUnavailable: it is older than what is kept, or above the head.
+        """
+        self._require_history(height)
+        return PastState(height, self._read_past)
+
+    def _read_past(self, key: bytes, height: int) -> bytes | None:
+        head = self._require_history(height)
+        if height < head:
+            try:
+                is_changed, value = self._history.replaced_after(key, height, head)
+            except plyvel.Error as error:
+                raise self._failure(error) from error
+            if is_changed:
+                return value
+        return self._get(_STATE + key)
+
+    def _require_history(self, height: int) -> int:
+        """Return the head's height if the state at `height` can be read."""
+        head = -1 if self._head is None else self._head[0]
+        oldest = self._history.oldest(head)
+        if not oldest <= height <= head:
+            raise HistoryUnavailable(height, oldest, head)
+        return head
 
     def node(self, path: bytes) -> bytes | None:
         """Return a node of the state tree at the head, or None."""
@@ -244,7 +287,8 @@ class ChainStore:
         if version != _HEIGHT.pack(STORAGE_VERSION):
             found = "none" if version is None else str(int.from_bytes(version, "big"))
             raise StorageError(
-                f"{self._path} has storage version {found}, this program reads {STORAGE_VERSION}"
+                f"{self._path} has storage version {found}, this program reads "
+                f"{STORAGE_VERSION}. {_RECOVERY}"
             )
         if genesis != genesis_hash:
             found = "none" if genesis is None else genesis.hex()

@@ -99,8 +99,10 @@ def test_another_chain_and_another_version_are_refused(tmp_path, monkeypatch):
     filled(tmp_path / "chain", 1).close()
     with pytest.raises(StorageError, match="belongs to the chain with genesis"):
         ChainStore(tmp_path / "chain", tagged_hash(b"other"))
-    monkeypatch.setattr("node.storage.block_store.STORAGE_VERSION", 2)
-    with pytest.raises(StorageError, match="storage version 1, this program reads 2"):
+    monkeypatch.setattr("node.storage.block_store.STORAGE_VERSION", 3)
+    with pytest.raises(
+        StorageError, match=r"storage version 2, this program reads 3.*fetches the chain"
+    ):
         ChainStore(tmp_path / "chain", GENESIS)
 
 
