@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
+from vm.receipt import Log
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,12 @@ class Tracer(Protocol):
             memory: as long as it was expanded to. Not to be kept.
             address: whose storage the frame reads and writes.
             refund: the refund counter.
+        """
+
+    def log(self, log: Log, /) -> None:
+        """Show a log that the innermost frame emits: by LOG0..LOG4, or by a native contract.
+
+        It may be undone later with its frame.
         """
 
     def exit(self, *, gas_left: int, output: bytes, error: str) -> None:
