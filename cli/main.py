@@ -10,6 +10,7 @@ _COMMANDS = {
     "agent": ("cli.agent", "Run a household's agents."),
     "bench": ("cli.bench", "Measure, and print the figures of docs/performance.md."),
     "chain": ("cli.chain", "Look at blocks, transactions, events and proofs."),
+    "contract": ("cli.contract", "Compile, deploy and call contracts; print interfaces."),
     "fuzz": ("cli.fuzz", "Look for a schedule that breaks the consensus."),
     "genesis": ("cli.genesis", "Make and check the file that all nodes share."),
     "keys": ("cli.keys", "Make, show and restore a household's keys."),
