@@ -314,10 +314,12 @@ def sign_transaction(
     data: bytes = b"",
     value: int = 0,
     kind: int = TxKind.DYNAMIC_FEE,
+    access_list: AccessList = (),
 ) -> bytes:
     """Return the raw bytes of a transaction of `kind` 0, 1 or 2 signed by `key`, all fees 0.
 
-    `to` None asks for the creation of a contract, whose init code is `data`.
+    `to` None asks for the creation of a contract, whose init code is `data`; kind 0 has no
+    access list.
     """
     draft = Transaction(
         kind=TxKind(kind),
@@ -327,7 +329,7 @@ def sign_transaction(
         to=to,
         value=value,
         data=data,
-        access_list=(),
+        access_list=access_list,
         gas_price=0,
         max_fee=0,
         max_priority=0,
@@ -346,4 +348,4 @@ def sign_transaction(
     fees = [b""] if kind == TxKind.ACCESS_LIST else [b"", b""]
     head = [number(chain_id), number(nonce), *fees]
     signature = [number(y_parity), number(r), number(s)]
-    return bytes((kind,)) + rlp.encode([*head, *tail, [], *signature])
+    return bytes((kind,)) + rlp.encode([*head, *tail, access_list, *signature])
