@@ -86,7 +86,7 @@ class Node:
         self.names = tuple(member.name for member in members)
         self.me = self.names.index(config.name)
         self.on_fatal = on_fatal
-        self.store = ChainStore(home.chain, genesis.hash)
+        self.store = ChainStore(home.chain, genesis.hash, history_blocks=config.history_blocks)
         self.vote_log = VoteLogFile(home.votes)
         self.chain = Chain(Machine(genesis, natives), self.store, now_ms=wall_ms)
         self.network = PeerNetwork(

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, final
 
 from node.errors import ConfigError
+from node.storage.history import HISTORY_BLOCKS
 
 CONFIG_BYTES_MAX = 64 << 10
 NAME_LENGTH_MAX = 64
+HISTORY_BLOCKS_MAX = 65_536
+"""Of `state.history_blocks`: a search for an old value looks into a place for each 256 blocks."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 FILE_NAME = "node.toml"
 
@@ -51,12 +54,17 @@ class NodeConfig:
     log_level: str = "info"
     testnet: bool = False
     """Allows the admin calls that cut links, which no real community wants."""
+    history_blocks: int = HISTORY_BLOCKS
+    """Blocks below the head whose state can be asked for, 0 to HISTORY_BLOCKS_MAX."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= NAME_LENGTH_MAX or not self.name.isprintable():
             raise ConfigError("node.name", f"must be 1 to {NAME_LENGTH_MAX} printable characters")
         if self.log_level not in LOG_LEVELS:
             raise ConfigError("node.log_level", f"must be one of {', '.join(LOG_LEVELS)}")
+        if not 0 <= self.history_blocks <= HISTORY_BLOCKS_MAX:
+            message = f"must lie in 0..{HISTORY_BLOCKS_MAX}, got {self.history_blocks}"
+            raise ConfigError("state.history_blocks", message)
 
 
 def parse_address(text: str, field_name: str) -> Address:
@@ -99,16 +107,18 @@ def parse(data: bytes) -> NodeConfig:
         tables = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(FILE_NAME, f"is not TOML: {error}") from None
-    _check_keys(tables, ("node", "p2p", "rpc"), "")
-    node, p2p, rpc = (_table(tables, key, key) for key in ("node", "p2p", "rpc"))
+    _check_keys(tables, ("node", "p2p", "rpc", "state"), "")
+    node, p2p, rpc, state = (_table(tables, key, key) for key in ("node", "p2p", "rpc", "state"))
     _check_keys(node, ("name", "log_level", "testnet"), "node.")
     _check_keys(p2p, ("listen", "peers"), "p2p.")
     _check_keys(rpc, ("listen",), "rpc.")
+    _check_keys(state, ("history_blocks",), "state.")
     peers = _table(p2p, "peers", "p2p.peers")
     return NodeConfig(
         name=_value(node, "name", "node.", str, None),
         log_level=_value(node, "log_level", "node.", str, "info"),
         testnet=_value(node, "testnet", "node.", bool, default=False),
+        history_blocks=_value(state, "history_blocks", "state.", int, HISTORY_BLOCKS),
         p2p_listen=_address(p2p, "listen", "p2p."),
         rpc_listen=_address(rpc, "listen", "rpc."),
         peers={name: _address(peers, name, "p2p.peers.") for name in peers},
@@ -142,6 +152,11 @@ listen = {_quoted(str(config.p2p_listen))}
 [rpc]
 # JSON-RPC, WebSocket, health and metrics. Keep it on loopback unless you know why not.
 listen = {_quoted(str(config.rpc_listen))}
+
+[state]
+# Blocks below the newest whose state can be asked for (eth_call, balances, traces of what came
+# after them), 0 to {HISTORY_BLOCKS_MAX}. Each costs what the block changed in disk space.
+history_blocks = {config.history_blocks}
 """
 
 

@@ -20,7 +20,7 @@ from crypto.codec import as_bytes, as_int, as_list, decode, encode
 from crypto.errors import DecodeError
 from crypto.hashing import DIGEST_BYTES, Digest
 from node.errors import CorruptStore, HistoryUnavailable, StorageError, StoreLocked
-from node.storage.history import FIRST_KEY, History, PastState
+from node.storage.history import FIRST_KEY, HISTORY_BLOCKS, History, PastState
 
 STORAGE_VERSION = 2
 """Raised with every change of the keys or of what they hold."""
@@ -29,8 +29,6 @@ SEAL_BYTES_MAX = 16 << 10
 BLOOM_BYTES = 256
 CHECKED_HEIGHTS = 20_000
 """Newest heights whose presence is checked at start: more than LevelDB's log can hold."""
-HISTORY_BLOCKS = 256
-"""Blocks below the head whose state can be read, unless the household chooses otherwise."""
 
 _VERSION_KEY: Final = b"!version"
 _GENESIS_KEY: Final = b"!genesis"

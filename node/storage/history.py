@@ -14,6 +14,8 @@ from typing import Final, Protocol, final
 
 import plyvel
 
+HISTORY_BLOCKS: Final = 256
+"""Blocks below the head whose state can be read, unless the household chooses otherwise."""
 GENERATION: Final = 256
 """Heights whose rows lie together; a search looks into each generation above its height."""
 SWEEP_MIN: Final = 64

@@ -32,6 +32,7 @@ ADDRESSES = st.builds(
         peers=st.dictionaries(NAMES, ADDRESSES, max_size=4),
         log_level=st.sampled_from(["info", "error"]),
         testnet=st.booleans(),
+        history_blocks=st.integers(0, 65_536),
     )
 )
 def test_what_is_written_reads_back(config):
@@ -56,6 +57,9 @@ def test_a_file_is_read(tmp_path):
         (":26600", ":0", "p2p.listen", "port in 1..65535"),
         ("127.0.0.1:26600", "::1:26600", "p2p.listen", "in brackets"),
         ("10.0.0.2:1", "10.0.0.2", "p2p.peers.house 2", "host:port"),
+        ("history_blocks = 256", "history_blocks = -1", "state.history_blocks", "0..65536"),
+        ("history_blocks = 256", "history_blocks = 65537", "state.history_blocks", "0..65536"),
+        ("history_blocks", "history", "state.history", "did you mean 'history_blocks'"),
         ("[node]", "[node", "node.toml", "is not TOML"),
     ],
 )
