@@ -105,6 +105,13 @@ class Target:
         except DecodeError as error:
             raise Unusable(str(error)) from None
 
+    def named(self, text: str) -> str:
+        """Return the name of an address in text, as far as it has one."""
+        try:
+            return self.label(parse_address(text, "address"))
+        except DecodeError:
+            return text
+
     def label(self, address: bytes) -> str:
         """Return the name of an address, or its checksummed form."""
         return self.names().get(address) or checksum_address(address)

@@ -217,7 +217,7 @@ class Client:
         if not self.street.is_reachable:
             raise Unreachable(f"{self.url} does not answer: connection refused")
         if method == "hearth_submit":
-            digest = await self._ask("eth_sendRawTransaction", *params)
+            digest = await self._ask("eth_sendRawTransaction", *params[:1])
             self.street.seal()
             return await self._ask("eth_getTransactionReceipt", digest)
         return await self._ask(method, *params)
