@@ -318,10 +318,6 @@ class World:
 
     # The end.
 
-    def add_log(self, log: Log) -> None:
-        """Emit a log."""
-        self.logs.append(log)
-
     def changes(self) -> WorldChanges:
         """Return the net changes: destroyed contracts and touched empty accounts are gone."""
         accounts: dict[bytes, AccountState | None] = {}

@@ -1,0 +1,56 @@
+"""Gas prices of the Cancun schedule that depend on operands, and the price of compute.
+
+The static prices stand in the table of `vm.evm.opcodes`. Names follow the Yellow Paper, appendix G.
+
+Compute is the second meter: 10 units are about one microsecond of the reference machine, worst
+case. An instruction's compute is its gas unless the gas pays for storage, or is far too low.
+"""
+
+WORD_BYTES = 32
+
+MEMORY_WORD = 3
+MEMORY_QUADRATIC = 512
+COPY_WORD = 3
+KECCAK_WORD = 6
+EXP_BYTE = 50
+LOG_BYTE = 8
+
+COLD_ACCOUNT = 2_600
+WARM = 100
+"""A warm account or slot (EIP-2929)."""
+COLD_SLOT = 2_100
+
+SSTORE_SET = 20_000
+SSTORE_RESET = 2_900
+SSTORE_CLEAR_REFUND = 4_800
+SSTORE_SENTRY = 2_300
+"""SSTORE needs more than this (EIP-2200)."""
+
+CALL_VALUE = 9_000
+CALL_STIPEND = 2_300
+NEW_ACCOUNT = 25_000
+CALL_DEPTH_MAX = 1_024
+
+CREATE_DATA_BYTE = 200
+INITCODE_WORD = 2
+CODE_BYTES_MAX = 24_576
+"""EIP-170."""
+INITCODE_BYTES_MAX = 49_152
+"""EIP-3860."""
+NONCE_MAX = 2**64 - 1
+"""EIP-2681."""
+
+NATIVE_PER_COMPUTE = 40
+"""Native contracts are priced at 400 gas for a microsecond."""
+COLD_COMPUTE = 100
+"""Reading an account, its code or a slot from disk."""
+INITCODE_BYTE_COMPUTE = 4
+"""Init code is new every time: it is hashed, searched for jump destinations and decoded."""
+CODE_BYTE_COMPUTE_SHIFT = 1
+"""The first call of a code in a transaction costs half a unit for each byte, whether or not the
+node has it decoded: what a node has in its caches is not part of the protocol."""
+
+
+def words(size: int) -> int:
+    """Return how many 32-byte words `size` bytes touch."""
+    return (size + 31) >> 5
