@@ -149,6 +149,8 @@ def _integer(name: str, lo: int, hi: int) -> Word:
     signed = lo < 0
 
     def write(value: Any) -> bytes:
+        if type(value) is int and lo <= value <= hi:  # The usual case: one look, no more checks.
+            return value.to_bytes(WORD_BYTES, "big", signed=signed)
         if isinstance(value, bool) or not isinstance(value, int):
             raise EncodeError(f"{name} must be int, got {type(value).__name__}")
         if not lo <= value <= hi:
@@ -180,6 +182,8 @@ def _fixed_bytes(name: str, size: int) -> Word:
 
 def _address() -> Word:
     def write(value: Any) -> bytes:
+        if type(value) is bytes and len(value) == 20:
+            return _ADDRESS_PADDING + value
         return _ADDRESS_PADDING + _exact_bytes("address", value, 20)
 
     def read(word: bytes) -> bytes:

@@ -174,6 +174,8 @@ def encode_event(signature: str, values: Sequence[Any]) -> tuple[tuple[bytes, ..
         raise EncodeError(f"{signature} takes {plan.count} values, got {len(values)}")
     topics = (plan.topic, *[write(values[at]) for at, write in plan.indexed])
     if plan.words is not None:
+        if len(plan.words) == 1:
+            return topics, plan.words[0](values[plan.data[0]])
         pairs = zip(plan.words, plan.data, strict=True)
         return topics, b"".join([write(values[at]) for write, at in pairs])
     return topics, abi.encode(plan.data_types, [values[at] for at in plan.data])
