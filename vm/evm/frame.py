@@ -44,12 +44,6 @@ class Machine:
             raise ComputeExhausted
 
     def add_log(self, log: Log) -> None:
-        """Emit a log of the innermost call, a native contract's as well."""
-        self.world.add_log(log)
-        if self.tracer is not None:
-            self.tracer.log(log)
-
-    def add_log(self, log: Log) -> None:
         """Emit a log, and show it to the tracer, if there is one."""
         self.world.logs.append(log)
         if self.tracer is not None:
