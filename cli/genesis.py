@@ -22,7 +22,7 @@ from testnet import strict_json
 from testnet.genesis import CONTRACTS, QUOTA_GAS, SERVICES
 from vm.block import Header
 from vm.errors import GenesisError
-from vm.gas import BLOCK_GAS_LIMIT
+from vm.gas import BLOCK_COMPUTE_LIMIT, BLOCK_GAS_LIMIT
 from vm.genesis import Genesis, GenesisMember, Params, member_from_json
 from vm.machine import Machine
 
@@ -53,6 +53,7 @@ def command() -> None:
 @click.option("--record-ms", default=RECORD_MS, show_default=True, help="Its recording phase.")
 @click.option("--quota-gas", default=QUOTA_GAS, show_default=True, help="Per member and window.")
 @click.option("--block-gas-limit", default=BLOCK_GAS_LIMIT, show_default=True)
+@click.option("--block-compute-limit", default=BLOCK_COMPUTE_LIMIT, show_default=True)
 @click.option(
     "--set",
     "settings",
@@ -73,6 +74,7 @@ def new(
     record_ms: int,
     quota_gas: int,
     block_gas_limit: int,
+    block_compute_limit: int,
     settings: tuple[str, ...],
     out: Path,
 ) -> None:
@@ -96,6 +98,7 @@ def new(
             record_ms=record_ms,
             quota_gas=quota_gas,
             block_gas_limit=block_gas_limit,
+            block_compute_limit=block_compute_limit,
             members=tuple(read_member(path) for path in records),
             services=parse_services(services),
             contracts=parse_settings(settings),
@@ -190,6 +193,7 @@ def summary(genesis: Genesis) -> dict[str, Any]:
         "record_ms": genesis.record_ms,
         "quota_gas": genesis.quota_gas,
         "block_gas_limit": genesis.block_gas_limit,
+        "block_compute_limit": genesis.block_compute_limit,
         "members": len(genesis.members),
     }
 

@@ -23,9 +23,9 @@ from node.storage.block_store import ChainStore
 from vm.accounts import changed_addresses, quota_used, read_account
 from vm.block import Block, Header, decode_block
 from vm.errors import InvalidBlock, InvalidTransaction, TxReason
-from vm.execute import CallResult, check_alone
+from vm.execute import check_alone
 from vm.genesis import Genesis
-from vm.machine import AccountInfo, Machine
+from vm.machine import AccountInfo, CallResult, Machine
 from vm.members import member_keys
 from vm.receipt import Receipt
 from vm.state import StateReader

@@ -48,10 +48,10 @@ _FAULTS = frozenset(
         TxReason.WRONG_CHAIN,
         TxReason.INVALID_SENDER,
         TxReason.TIP_ABOVE_FEE_CAP,
-        TxReason.CREATION_NOT_SUPPORTED,
         TxReason.INSUFFICIENT_FUNDS,
         TxReason.INTRINSIC_GAS,
         TxReason.GAS_ABOVE_TX_LIMIT,
+        TxReason.INITCODE_TOO_LARGE,
     )
 )
 """Reasons that do not depend on the head: a correct member never passes such a transaction on."""

@@ -12,7 +12,7 @@ from market.abi import EXTERNAL_MARKET, OPERATOR, RING_PROOF_TAG
 from node.p2p.identity import make_certificate
 from testnet.grid.community import Community
 from testnet.layout import BASE_PORT, HOST, p2p_port
-from vm.gas import BLOCK_GAS_LIMIT
+from vm.gas import BLOCK_COMPUTE_LIMIT, BLOCK_GAS_LIMIT
 from vm.genesis import Genesis, GenesisMember, GenesisMeter
 
 WINDOW_MS = 9_000
@@ -72,6 +72,7 @@ class GenesisOptions:
     record_ms: int = RECORD_MS
     quota_gas: int = QUOTA_GAS
     block_gas_limit: int = BLOCK_GAS_LIMIT
+    block_compute_limit: int = BLOCK_COMPUTE_LIMIT
     base_port: int = BASE_PORT
 
 
@@ -97,6 +98,7 @@ def make_genesis(community: Community, keys: CommunityKeys, options: GenesisOpti
         record_ms=options.record_ms,
         quota_gas=options.quota_gas,
         block_gas_limit=options.block_gas_limit,
+        block_compute_limit=options.block_compute_limit,
         members=members,
         services=tuple(
             (name, service.account.address)

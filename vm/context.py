@@ -39,7 +39,9 @@ class Contract(Protocol):
     def genesis(self, ctx: "CallContext", params: Params, /) -> None:
         """Write the first state."""
 
-    def call(self, run: "Run", data: bytes, /, *, caller: bytes, sponsor: bytes) -> bytes:
+    def call(
+        self, run: "Run", data: bytes, /, *, caller: bytes, sponsor: bytes, is_static: bool = False
+    ) -> bytes:
         """Decode the calldata, run the method, and return the encoded result."""
 
     def on_deadline(self, ctx: "CallContext", payload: bytes, /) -> None:
@@ -54,6 +56,8 @@ class BlockInfo:
     height: int
     time_ms: int
     window: int
+    parent_hash: bytes
+    """Hash of the block before, 32 bytes; bytecode sees it, native contracts do not."""
 
 
 @final

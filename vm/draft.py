@@ -43,18 +43,20 @@ class Draft:
         self.hashes: list[bytes] = []
         self.receipts: list[Receipt] = []
         self.gas_used = 0
+        self.compute_used = 0
         self.bytes_left = BLOCK_BYTES_MAX - HEADER_BYTES - 4 * _ITEM_OVERHEAD_BYTES
 
     def has_room_for(self, tx: Transaction) -> bool:
         """Return whether the block has bytes left for `tx`."""
         return len(tx.raw) + _ITEM_OVERHEAD_BYTES <= self.bytes_left
 
-    def add(self, raw: bytes, tx_hash: bytes, receipt: Receipt) -> None:
-        """Append an executed transaction."""
+    def add(self, raw: bytes, tx_hash: bytes, receipt: Receipt, compute: int) -> None:
+        """Append an executed transaction, and what it computed."""
         self.raws.append(raw)
         self.hashes.append(tx_hash)
         self.receipts.append(receipt)
         self.gas_used += receipt.gas_used
+        self.compute_used += compute
         self.bytes_left -= len(raw) + _ITEM_OVERHEAD_BYTES
 
     def finish(self, parent_hash: Digest, tree: SparseMerkleTree) -> Execution:

@@ -11,7 +11,7 @@ class VmError(Exception):
 class TxReason(IntEnum):
     """Why a transaction is refused. Numbers are stable: they appear in logs and RPC answers.
 
-    The mempool uses those from 16 up, the rest are rules of validity.
+    Numbers 16 to 20 are the mempool's and the builder's; 8 stood for a rule that is gone.
     """
 
     MALFORMED = 1
@@ -21,7 +21,6 @@ class TxReason(IntEnum):
     WRONG_CHAIN = 5
     INVALID_SENDER = 6
     TIP_ABOVE_FEE_CAP = 7
-    CREATION_NOT_SUPPORTED = 8
     INSUFFICIENT_FUNDS = 9
     INTRINSIC_GAS = 10
     GAS_ABOVE_TX_LIMIT = 11
@@ -34,6 +33,9 @@ class TxReason(IntEnum):
     REPLACEMENT_UNDERPRICED = 18
     POOL_FULL = 19
     EXPIRED = 20
+    SENDER_HAS_CODE = 21
+    INITCODE_TOO_LARGE = 22
+    EXCEEDS_BLOCK_COMPUTE = 23
 
     @property
     def text(self) -> str:
@@ -49,7 +51,6 @@ _TX_TEXTS = {
     TxReason.WRONG_CHAIN: "invalid chain id for signer",
     TxReason.INVALID_SENDER: "invalid sender",
     TxReason.TIP_ABOVE_FEE_CAP: "max priority fee per gas higher than max fee per gas",
-    TxReason.CREATION_NOT_SUPPORTED: "contract creation not supported",
     TxReason.INSUFFICIENT_FUNDS: "insufficient funds for gas * price + value",
     TxReason.INTRINSIC_GAS: "intrinsic gas too low",
     TxReason.GAS_ABOVE_TX_LIMIT: "transaction gas limit too high",
@@ -62,6 +63,9 @@ _TX_TEXTS = {
     TxReason.REPLACEMENT_UNDERPRICED: "replacement transaction underpriced",
     TxReason.POOL_FULL: "txpool is full",
     TxReason.EXPIRED: "transaction expired",
+    TxReason.SENDER_HAS_CODE: "sender not an eoa",
+    TxReason.INITCODE_TOO_LARGE: "max initcode size exceeded",
+    TxReason.EXCEEDS_BLOCK_COMPUTE: "exceeds block compute limit",
 }
 
 
@@ -153,12 +157,18 @@ class GenesisError(VmError):
 
 @final
 class CallReverted(VmError):
-    """A call whose gas was to be estimated reverts: there is no estimate.
+    """A call whose gas was to be estimated fails: there is no estimate.
 
     Attributes:
-        output: revert data, for the client.
+        output: revert data, for the client; empty if it did not revert but halt.
+        error: "execution reverted", or why it halted, in geth's words ("out of gas").
     """
 
-    def __init__(self, output: bytes) -> None:
-        super().__init__(f"execution reverted: 0x{output[:64].hex()}")
+    def __init__(self, output: bytes, error: str = "execution reverted") -> None:
+        super().__init__(f"{error}: 0x{output[:64].hex()}")
         self.output = output
+        self.error = error
+
+    def __reduce__(self) -> tuple[type["CallReverted"], tuple[bytes, str]]:
+        """Pickle by all arguments: a worker process may hand the error back."""
+        return (CallReverted, (self.output, self.error))

@@ -1,39 +1,45 @@
 """What one transaction does to the state: the heart of the machine. Read this first.
 
 A transaction is either *invalid at its place* (`InvalidTransaction`: no block may hold it there)
-or it gets a receipt. A contract's refusal (`Revert`) is a receipt with status 0: writes and events
-undone, nonce and gas kept. Any other exception from a contract is a bug of ours and propagates,
-so that the node halts; all correct nodes halt alike, and none forks.
+or it gets a receipt. A contract's refusal (`Revert`, or bytecode's REVERT and exceptional halts)
+is a receipt with status 0: writes and events undone, nonce and gas kept. Any other exception from
+a contract is a bug of ours and propagates, so that the node halts; all correct nodes halt alike,
+and none forks.
 """
 
 from dataclasses import dataclass
 from typing import final
 
-from crypto import abi
-from vm import accounts, deadlines, gas
+from vm import accounts, bytecode, deadlines, gas
+from vm.accounts import Account
+from vm.call import REVERTED, Call, Outcome, revert_data
 from vm.context import BlockInfo, CallContext, Host, Run
 from vm.errors import InvalidTransaction, Revert, TxReason
+from vm.evm.gas import INITCODE_BYTES_MAX
+from vm.evm.tracing import FrameInfo, Tracer
 from vm.genesis import Genesis
 from vm.receipt import OUTPUT_BYTES_MAX, Log, Receipt
 from vm.state import Journal
 from vm.transaction import Transaction
 
-ERROR_SELECTOR = abi.selector("Error(string)")
-"""Solidity's revert data: wallets show the text that follows."""
-_DETAIL_CHARS_MAX = 512
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meters:
+    """What the block has used before a transaction."""
+
+    gas: int = 0
+    compute: int = 0
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallResult:
-    """What a call did, before it becomes a receipt."""
+class Applied:
+    """A transaction that has been executed."""
 
-    status: int
-    """1: done; 0: reverted."""
-    output: bytes
-    """Return data, or revert data."""
-    gas_used: int
-    logs: tuple[Log, ...]
+    receipt: Receipt
+    compute: int
+    """What it cost on the second meter."""
 
 
 def apply_transaction(
@@ -42,53 +48,72 @@ def apply_transaction(
     block: BlockInfo,
     tx: Transaction,
     *,
-    gas_before: int,
-) -> Receipt:
+    before: Meters,
+    tracer: Tracer | None = None,
+) -> Applied:
     """Check `tx` at this place, execute it, and return its receipt.
 
     Args:
         host: what is the same for every call on the chain.
         journal: the state so far in this block; it is changed.
-        block: height, time and window.
+        block: height, time, window, parent.
         tx: with or without its sender recovered.
-        gas_before: gas used in the block before it.
+        before: used in the block before it.
+        tracer: sees every frame and instruction.
 
     Raises:
         InvalidTransaction: it has no place here; the journal is unchanged.
     """
-    intrinsic = check_alone(host.genesis, tx)
+    genesis = host.genesis
+    intrinsic = check_alone(genesis, tx)
     sender = tx.sender()
-    account = check_in_state(host.genesis, journal, block, tx, gas_before=gas_before)
-    accounts.write_account(journal, sender, account.nonce + 1, account.sponsor)
-    run = Run(host, journal, block, tx.gas_limit - intrinsic)
-    assert tx.to is not None, "check_alone refuses contract creation"
-    status, output = execute_call(
-        run, sender=sender, sponsor=account.sponsor, to=tx.to, data=tx.data
+    account = check_in_state(genesis, journal, block, tx, gas_before=before.gas)
+    call = Call(
+        sender=sender,
+        sponsor=account.sponsor,
+        nonce=account.nonce,
+        to=tx.to,
+        data=tx.data,
+        gas=tx.gas_limit - intrinsic,
+        access_list=tx.access_list,
     )
-    gas_used = tx.gas_limit - run.gas_left
+    mark, cap = journal.snapshot(), gas.tx_compute_limit(genesis.block_compute_limit)
+    rest = genesis.block_compute_limit - before.compute
+    limit = min(cap, rest)
+    outcome = run_call(host, journal, block, call, compute_limit=limit, tracer=tracer)
+    if outcome.compute > rest or (outcome.is_cut and limit < cap):
+        # Behind fewer others it might have succeeded: that is no receipt, it waits for a block.
+        journal.revert(mark)
+        message = f"{before.compute} of {genesis.block_compute_limit} used before it, computes more"
+        raise InvalidTransaction(TxReason.EXCEEDS_BLOCK_COMPUTE, "tx.data", message)
+    # After the call: a native contract may have registered somebody, also the sender, meanwhile.
+    sponsor = accounts.read_account(journal, sender).sponsor
+    accounts.write_account(journal, sender, Account(account.nonce + 1, sponsor))
+    gas_used = gas.used_after_refund(tx.gas_limit - outcome.gas_left, outcome.refund)
     accounts.use_quota(journal, account.sponsor, block.window, gas_used)
-    return Receipt(
-        status=status,
+    receipt = Receipt(
+        status=outcome.status,
         gas_used=gas_used,
-        cumulative_gas=gas_before + gas_used,
-        logs=tuple(run.logs),
-        output=output if len(output) <= OUTPUT_BYTES_MAX else b"",
+        cumulative_gas=before.gas + gas_used,
+        logs=outcome.logs,
+        output=_kept_output(outcome),
     )
+    return Applied(receipt=receipt, compute=outcome.compute)
 
 
 def check_alone(genesis: Genesis, tx: Transaction) -> int:
     """Check what does not depend on the state; return the intrinsic gas.
 
     Raises:
-        InvalidTransaction: WRONG_CHAIN, CREATION_NOT_SUPPORTED, INSUFFICIENT_FUNDS (there is no
-            coin to send), GAS_ABOVE_TX_LIMIT or INTRINSIC_GAS.
+        InvalidTransaction: WRONG_CHAIN, INITCODE_TOO_LARGE, INSUFFICIENT_FUNDS (there is no coin
+            to send), GAS_ABOVE_TX_LIMIT or INTRINSIC_GAS.
     """
     if tx.chain_id != genesis.chain_id:
         message = f"must be {genesis.chain_id}, got {tx.chain_id}"
         raise InvalidTransaction(TxReason.WRONG_CHAIN, "tx.chain_id", message)
-    if tx.to is None:
-        message = "must be 20 bytes: only native contracts exist"
-        raise InvalidTransaction(TxReason.CREATION_NOT_SUPPORTED, "tx.to", message)
+    if tx.to is None and len(tx.data) > INITCODE_BYTES_MAX:
+        message = f"must be at most {INITCODE_BYTES_MAX} bytes, got {len(tx.data)}"
+        raise InvalidTransaction(TxReason.INITCODE_TOO_LARGE, "tx.data", message)
     if tx.value:
         message = f"must be 0, there is no coin; got {tx.value}"
         raise InvalidTransaction(TxReason.INSUFFICIENT_FUNDS, "tx.value", message)
@@ -109,14 +134,17 @@ def check_in_state(
     """Check what depends on state and place; return the sender's account.
 
     Raises:
-        InvalidTransaction: INVALID_SENDER, UNREGISTERED, NONCE_TOO_LOW, NONCE_TOO_HIGH,
-            QUOTA_EXCEEDED or EXCEEDS_BLOCK_GAS.
+        InvalidTransaction: INVALID_SENDER, UNREGISTERED, SENDER_HAS_CODE, NONCE_TOO_LOW,
+            NONCE_TOO_HIGH, QUOTA_EXCEEDED or EXCEEDS_BLOCK_GAS.
     """
     sender = tx.sender()
     account = accounts.read_account(journal, sender)
     if not account.sponsor:
         message = f"0x{sender.hex()} is neither a member's nor registered by one"
         raise InvalidTransaction(TxReason.UNREGISTERED, "tx.sender", message)
+    if account.code_hash:
+        message = f"0x{sender.hex()} has code (EIP-3607)"
+        raise InvalidTransaction(TxReason.SENDER_HAS_CODE, "tx.sender", message)
     if tx.nonce != account.nonce:
         reason = TxReason.NONCE_TOO_LOW if tx.nonce < account.nonce else TxReason.NONCE_TOO_HIGH
         message = f"must be {account.nonce}, got {tx.nonce}"
@@ -131,39 +159,84 @@ def check_in_state(
     return account
 
 
-def execute_call(
-    run: Run,
+def run_call(
+    host: Host,
+    journal: Journal,
+    block: BlockInfo,
+    call: Call,
     *,
-    sender: bytes,
-    sponsor: bytes,
-    to: bytes,
-    data: bytes,
-) -> tuple[int, bytes]:
-    """Call `to` and return (status, output); on a revert the journal is as before.
+    compute_limit: int,
+    tracer: Tracer | None = None,
+) -> Outcome:
+    """Execute a call, whoever answers it; on failure the journal is as before.
 
-    A call of an address without contract does nothing and succeeds, as on Ethereum.
+    Native contracts called directly take the short way: no `World`, the journal itself. A creation
+    and everything else that has code runs in the EVM. A call of an address without code does
+    nothing and succeeds, as on Ethereum.
+
+    Args:
+        host: what is the same for every call on the chain.
+        journal: the state so far.
+        block: in which it runs.
+        call: what to do.
+        compute_limit: bytecode that computes more halts as if it ran out of gas. A native contract
+            is not cut short: its gas bounds it.
+        tracer: sees every frame and instruction.
     """
-    contract = run.host.contracts.get(to)
+    if call.to is not None and (
+        call.to in host.contracts or not bytecode.is_answered(journal, call.to)
+    ):
+        return _traced(tracer, call, call.to, _run_native(host, journal, block, call, call.to))
+    return bytecode.run(host, journal, block, call, compute_limit=compute_limit, tracer=tracer)
+
+
+def _run_native(host: Host, journal: Journal, block: BlockInfo, call: Call, to: bytes) -> Outcome:
+    contract = host.contracts.get(to)
     if contract is None:
-        return 1, b""
-    mark = run.journal.snapshot()
+        return Outcome(status=1, output=b"", gas_left=call.gas, logs=(), compute=0)
+    run, mark = Run(host, journal, block, call.gas), journal.snapshot()
+    status, error = 1, ""
     try:
-        return 1, contract.call(run, data, caller=sender, sponsor=sponsor)
+        output = contract.call(run, call.data, caller=call.sender, sponsor=call.sponsor)
     except Revert as revert:
-        return 0, _undo(run, mark, revert)
+        journal.revert(mark)
+        run.logs.clear()
+        status, error, output = 0, REVERTED, revert_data(revert)
+    return Outcome(
+        status=status,
+        output=output,
+        gas_left=run.gas_left,
+        logs=tuple(run.logs),
+        compute=gas.native_compute(call.gas - run.gas_left),
+        error=error,
+    )
 
 
-def _undo(run: Run, mark: int, revert: Revert) -> bytes:
-    """Undo a call's writes and events, and return its revert data."""
-    run.journal.revert(mark)
-    run.logs.clear()
-    return revert_data(revert)
+def _traced(tracer: Tracer | None, call: Call, to: bytes, outcome: Outcome) -> Outcome:
+    """Show a native call, which has no instructions, as one frame."""
+    if tracer is not None:
+        tracer.enter(
+            FrameInfo(
+                kind="CALL",
+                depth=0,
+                caller=call.sender,
+                to=to,
+                value=0,
+                data=call.data,
+                gas=call.gas,
+            )
+        )
+        for log in outcome.logs:
+            tracer.log(log)
+        tracer.exit(gas_left=outcome.gas_left, output=outcome.output, error=outcome.error)
+    return outcome
 
 
-def revert_data(revert: Revert) -> bytes:
-    """Return Solidity's Error(string) with "CODE: detail"."""
-    text = str(revert)[:_DETAIL_CHARS_MAX]
-    return ERROR_SELECTOR + abi.encode(("string",), (text,))
+def _kept_output(outcome: Outcome) -> bytes:
+    """Return what the receipt keeps: not what is long, and not the code, which the state has."""
+    if outcome.created is not None or len(outcome.output) > OUTPUT_BYTES_MAX:
+        return b""
+    return outcome.output
 
 
 def apply_deadlines(host: Host, journal: Journal, block: BlockInfo) -> Receipt:
@@ -183,8 +256,9 @@ def apply_deadlines(host: Host, journal: Journal, block: BlockInfo) -> Receipt:
         try:
             host.contracts[deadline.contract].on_deadline(ctx, deadline.payload)
         except Revert as revert:
-            reverted = _undo(run, mark, revert)
-            failure = failure or reverted
+            journal.revert(mark)
+            run.logs.clear()
+            failure = failure or revert_data(revert)
         used += gas.DEADLINE_BASE + limit - run.gas_left
         logs += run.logs
     return Receipt(

@@ -1,18 +1,46 @@
 """The price list. What each price was measured against stands in docs/spec/gas.md.
 
-Rule of the list: a microsecond of the reference machine costs at least 400 gas, so that a block
-of 20,000,000 gas executes in about 50 ms whatever is in it.
+Two meters bound a block. Rule of the list: a microsecond of the reference machine costs at least
+400 gas in native contracts, so that 20,000,000 gas of them execute in about 50 ms whatever they
+are. Bytecode is priced by Ethereum's schedule, whose worst microsecond costs about 10 gas here, so
+a second meter counts what it makes the machine compute (`vm.evm`).
 """
 
-from vm.transaction import Transaction
+from vm.evm.gas import INITCODE_WORD, NATIVE_PER_COMPUTE, words
+from vm.transaction import AccessList, Transaction
 
 BLOCK_GAS_LIMIT = 20_000_000
 """Default of the genesis parameter."""
+BLOCK_COMPUTE_LIMIT = 1_000_000
+"""Default of the genesis parameter: a unit takes about 0.1 µs at worst."""
 
 
 def tx_gas_limit(block_gas_limit: int) -> int:
     """Return the most gas that one transaction may ask for: the half that deadlines leave."""
     return block_gas_limit // 2
+
+
+def tx_compute_limit(block_compute_limit: int) -> int:
+    """Return the most that one transaction may compute: half a block's."""
+    return block_compute_limit // 2
+
+
+def block_compute_limit_min(block_gas_limit: int) -> int:
+    """Return the least compute limit with which every transaction can find a place.
+
+    Half a block's gas in deadlines, and half in one native call, must fit together.
+    """
+    return block_gas_limit // NATIVE_PER_COMPUTE
+
+
+def native_compute(gas_used: int) -> int:
+    """Return what counts as computed when native contracts have used so much gas."""
+    return gas_used // NATIVE_PER_COMPUTE
+
+
+def used_after_refund(gas_used: int, refund: int) -> int:
+    """Return the gas that is charged when `refund` was earned by clearing storage (EIP-3529)."""
+    return gas_used - min(refund, gas_used // REFUND_DIVISOR)
 
 
 def deadline_gas(block_gas_limit: int) -> int:
@@ -31,6 +59,9 @@ DATA_ZERO_BYTE = 4
 DATA_BYTE = 16
 ACCESS_LIST_ADDRESS = 2_400
 ACCESS_LIST_KEY = 1_900
+CREATION = 32_000
+REFUND_DIVISOR = 5
+"""At most a fifth of the gas used is given back (EIP-3529)."""
 
 # Native contracts. A method's own base price stands in its decorator.
 METHOD = 500
@@ -67,13 +98,15 @@ HASH = 500
 
 def intrinsic_gas(tx: Transaction) -> int:
     """Return what a transaction costs before anything is executed."""
-    gas = call_intrinsic_gas(tx.data)
-    for _, keys in tx.access_list:
+    return call_intrinsic_gas(tx.to, tx.data, tx.access_list)
+
+
+def call_intrinsic_gas(to: bytes | None, data: bytes, access_list: AccessList = ()) -> int:
+    """Return the same for a transaction that would be sent to `to` (None creates) with `data`."""
+    zeros = data.count(0)
+    gas = TX_BASE + DATA_ZERO_BYTE * zeros + DATA_BYTE * (len(data) - zeros)
+    if to is None:
+        gas += CREATION + INITCODE_WORD * words(len(data))
+    for _, keys in access_list:
         gas += ACCESS_LIST_ADDRESS + ACCESS_LIST_KEY * len(keys)
     return gas
-
-
-def call_intrinsic_gas(data: bytes) -> int:
-    """Return the same for a transaction that carries `data` and no access list."""
-    zeros = data.count(0)
-    return TX_BASE + DATA_ZERO_BYTE * zeros + DATA_BYTE * (len(data) - zeros)

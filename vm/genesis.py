@@ -14,6 +14,7 @@ from crypto import codec
 from crypto.errors import DecodeError
 from crypto.hashing import Digest, tagged_hash
 from crypto.keys import checksum_address, parse_address
+from vm import gas
 from vm.errors import GenesisError
 from vm.members import MEMBERS_MAX, MEMBERS_MIN
 
@@ -30,6 +31,7 @@ CHAIN_ID_LIMIT = 2**52
 """Below 2**53, as JavaScript wallets hold it in a double; one bit less for v = 35 + 2 * id."""
 GAS_LIMIT_MIN = 2_000_000
 GAS_LIMIT_MAX = 1_000_000_000
+COMPUTE_LIMIT_MAX = 1_000_000_000
 
 _U63 = 2**63 - 1
 _GENESIS_TAG = b"hearth/genesis"
@@ -116,6 +118,8 @@ class Genesis:
     """(name, account): accounts of the community that are nobody's household ("operator")."""
     contracts: Mapping[str, Params]
     """Parameters by contract NAME."""
+    block_compute_limit: int = gas.BLOCK_COMPUTE_LIMIT
+    """The second meter: what the bytecode and the native calls of a block may compute."""
     protocol_version: int = PROTOCOL_VERSION
 
     def __post_init__(self) -> None:
@@ -125,6 +129,8 @@ class Genesis:
         _check_range("record_ms", self.record_ms, 1, self.window_ms)
         _check_range("quota_gas", self.quota_gas, 0, _U63)
         _check_range("block_gas_limit", self.block_gas_limit, GAS_LIMIT_MIN, GAS_LIMIT_MAX)
+        least = gas.block_compute_limit_min(self.block_gas_limit)
+        _check_range("block_compute_limit", self.block_compute_limit, least, COMPUTE_LIMIT_MAX)
         _check_range("members", len(self.members), MEMBERS_MIN, MEMBERS_MAX)
         _check_range("services", len(self.services), 0, SERVICES_MAX)
         if self.protocol_version != PROTOCOL_VERSION:
@@ -248,6 +254,7 @@ def _to_json(genesis: Genesis) -> dict[str, Any]:
         "record_ms": genesis.record_ms,
         "quota_gas": genesis.quota_gas,
         "block_gas_limit": genesis.block_gas_limit,
+        "block_compute_limit": genesis.block_compute_limit,
         "members": [member_to_json(member) for member in genesis.members],
         "services": [
             {"name": name, "account": checksum_address(account)}
@@ -300,6 +307,7 @@ def _read_genesis(value: Any) -> Genesis:
         record_ms=_typed(data["record_ms"], "record_ms", int),
         quota_gas=_typed(data["quota_gas"], "quota_gas", int),
         block_gas_limit=_typed(data["block_gas_limit"], "block_gas_limit", int),
+        block_compute_limit=_typed(data["block_compute_limit"], "block_compute_limit", int),
         members=tuple(member_from_json(item) for item in _typed(data["members"], "members", list)),
         services=tuple(_read_service(item) for item in _typed(data["services"], "services", list)),
         contracts={name: _read_params(name, params) for name, params in contracts.items()},

@@ -9,32 +9,33 @@ from types import MappingProxyType
 from typing import final
 
 from crypto.merkle import SparseMerkleTree
-from vm import accounts, deadlines, gas
+from vm import accounts, contract_state, deadlines, gas, questions
 from vm.block import BLOCK_TXS_MAX, Block, Header
 from vm.context import BlockInfo, CallContext, Host, Run
 from vm.draft import Draft, Execution, check_header
 from vm.errors import (
     BlockReason,
-    CallReverted,
     GenesisError,
     InvalidBlock,
     InvalidTransaction,
     TxReason,
 )
+from vm.evm.tracing import Tracer
 from vm.execute import (
-    CallResult,
+    Meters,
     apply_deadlines,
     apply_transaction,
     check_alone,
     check_in_state,
-    execute_call,
     is_due,
 )
 from vm.genesis import Genesis
 from vm.members import MEMBERS_KEY, encode_members
 from vm.native import NativeContract
+from vm.questions import AccountInfo, CallResult, Question
+from vm.receipt import Receipt
 from vm.state import Changes, Journal, StateReader
-from vm.transaction import DEADLINE_TYPE, DeadlineTransaction, Transaction, decode
+from vm.transaction import DEADLINE_TYPE, AccessList, DeadlineTransaction, Transaction, decode
 
 __all__ = ["AccountInfo", "Built", "CallResult", "Execution", "Machine"]
 
@@ -42,6 +43,8 @@ TIME_TOLERANCE_MS = 5_000
 """How far a fresh proposal's time may lie ahead of a replica's clock."""
 
 _GENESIS_GAS = 2**62  # Genesis is not metered.
+_NO_ROOM = (TxReason.EXCEEDS_BLOCK_GAS, TxReason.EXCEEDS_BLOCK_COMPUTE)
+"""Reasons for which a transaction waits for the next block."""
 
 
 @final
@@ -53,18 +56,6 @@ class Built:
     execution: Execution
     dropped: tuple[tuple[Transaction, TxReason], ...]
     """Candidates that were invalid at their place. Those that had no room are not among them."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountInfo:
-    """What wallets ask about an address."""
-
-    nonce: int
-    sponsor: bytes
-    """20 bytes; empty if the account is not registered."""
-    quota_left: int
-    """Gas that its sponsor may still use in the window; 0 without one."""
 
 
 @final
@@ -100,7 +91,7 @@ class Machine:
         """
         genesis = self.genesis
         journal = Journal({})
-        info = BlockInfo(height=0, time_ms=genesis.time_ms, window=0)
+        info = self._info(0, genesis.time_ms, genesis.hash)
         journal.put(MEMBERS_KEY, encode_members([each.node_key for each in genesis.members]))
         for member in genesis.members:
             accounts.register(journal, member.account, member.account)
@@ -149,14 +140,11 @@ class Machine:
         for index, raw in enumerate(raws, start=len(draft.raws)):
             try:
                 tx = known.get(raw) or decode(raw)
-                receipt = apply_transaction(
-                    self._host, draft.journal, draft.info, tx, gas_before=draft.gas_used
-                )
+                self._apply(draft, tx)
             except InvalidTransaction as error:
                 field = f"transactions[{index}].{error.field.removeprefix('tx.')}"
                 message = f"{error.reason.text}: {error.message}"
                 raise InvalidBlock(BlockReason.INVALID_TRANSACTION, field, message) from error
-            draft.add(raw, tx.hash, receipt)
         execution = draft.finish(parent.hash, tree)
         check_header(block.header, execution.header)
         return execution
@@ -184,9 +172,7 @@ class Machine:
         assert time_ms > parent.time_ms, "time must increase"
         draft = self._open(parent, time_ms, state)
         if is_due(draft.journal, time_ms):
-            deadline = DeadlineTransaction(draft.info.height)
-            receipt = apply_deadlines(self._host, draft.journal, draft.info)
-            draft.add(deadline.raw, deadline.hash, receipt)
+            self._apply_deadlines(draft, DeadlineTransaction(draft.info.height))
         dropped = self._fill(draft, candidates)
         if not draft.raws:
             return None
@@ -199,26 +185,27 @@ class Machine:
     ) -> tuple[tuple[Transaction, TxReason], ...]:
         """Execute candidates while there is room; return the invalid ones."""
         limit = self.genesis.block_gas_limit
+        spare = gas.tx_compute_limit(self.genesis.block_compute_limit)
         dropped: list[tuple[Transaction, TxReason]] = []
         waiting: set[bytes] = set()  # Senders with a transaction for which there was no room.
         for tx in candidates:
             if draft.gas_used + gas.TX_BASE > limit or len(draft.raws) == BLOCK_TXS_MAX:
                 break
+            if spare <= 0:
+                break  # What had to be undone cost time, too: half a block's compute, no more.
             try:
                 sender = tx.sender()
                 if sender in waiting or not draft.has_room_for(tx):
                     waiting.add(sender)
                     continue
-                receipt = apply_transaction(
-                    self._host, draft.journal, draft.info, tx, gas_before=draft.gas_used
-                )
+                self._apply(draft, tx)
             except InvalidTransaction as error:
-                if error.reason is TxReason.EXCEEDS_BLOCK_GAS:
+                if error.reason is TxReason.EXCEEDS_BLOCK_COMPUTE:
+                    spare -= self.genesis.block_compute_limit - draft.compute_used
+                if error.reason in _NO_ROOM:
                     waiting.add(tx.sender())
                 else:
                     dropped.append((tx, error.reason))
-                continue
-            draft.add(tx.raw, tx.hash, receipt)
         return tuple(dropped)
 
     def _check_place(self, parent: Header, block: Block) -> None:
@@ -239,10 +226,23 @@ class Machine:
             raise InvalidBlock(BlockReason.OVERSIZED, "transactions", message)
 
     def _open(self, parent: Header, time_ms: int, state: StateReader) -> Draft:
-        return Draft(Journal(state), self._info(parent.number + 1, time_ms))
+        info = self._info(parent.number + 1, time_ms, parent.hash)
+        journal = Journal(state)
+        contract_state.remember_parent(journal, info.height, info.parent_hash)
+        return Draft(journal, info)
 
-    def _info(self, height: int, time_ms: int) -> BlockInfo:
-        return BlockInfo(height=height, time_ms=time_ms, window=self.genesis.window_at(time_ms))
+    def _info(self, height: int, time_ms: int, parent_hash: bytes) -> BlockInfo:
+        return BlockInfo(
+            height=height,
+            time_ms=time_ms,
+            window=self.genesis.window_at(time_ms),
+            parent_hash=parent_hash,
+        )
+
+    def _info_at(self, header: Header, time_ms: int | None) -> BlockInfo:
+        """Return the head's block as a call sees it, at the present time."""
+        now_ms = max(header.time_ms, time_ms or 0)
+        return self._info(header.number, now_ms, header.parent_hash)
 
     def _execute_deadlines(self, draft: Draft, raws: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """Run what is due; return the transactions that follow."""
@@ -256,9 +256,20 @@ class Machine:
         if raws[0] != deadline.raw:
             message = f"must be 0x{deadline.raw.hex()}: a deadline is due"
             raise InvalidBlock(BlockReason.DEADLINE_MISSING, "transactions[0]", message)
-        receipt = apply_deadlines(self._host, draft.journal, draft.info)
-        draft.add(deadline.raw, deadline.hash, receipt)
+        self._apply_deadlines(draft, deadline)
         return raws[1:]
+
+    def _apply_deadlines(self, draft: Draft, deadline: DeadlineTransaction) -> None:
+        receipt = apply_deadlines(self._host, draft.journal, draft.info)
+        draft.add(deadline.raw, deadline.hash, receipt, gas.native_compute(receipt.gas_used))
+
+    def _apply(self, draft: Draft, tx: Transaction, tracer: Tracer | None = None) -> None:
+        """Append a transaction to the draft, or raise InvalidTransaction and leave it as it is."""
+        before = Meters(gas=draft.gas_used, compute=draft.compute_used)
+        applied = apply_transaction(
+            self._host, draft.journal, draft.info, tx, before=before, tracer=tracer
+        )
+        draft.add(tx.raw, tx.hash, applied.receipt, applied.compute)
 
     @staticmethod
     def check_time(
@@ -287,7 +298,8 @@ class Machine:
                 are for ever.
         """
         check_alone(self.genesis, tx)
-        check_in_state(self.genesis, Journal(state), self._info(0, time_ms), tx, gas_before=0)
+        info = self._info(0, time_ms, self.genesis.hash)
+        check_in_state(self.genesis, Journal(state), info, tx, gas_before=0)
 
     def call(
         self,
@@ -295,30 +307,29 @@ class Machine:
         state: StateReader,
         *,
         sender: bytes,
-        to: bytes,
+        to: bytes | None,
         data: bytes,
         gas: int,
         time_ms: int | None = None,
+        access_list: AccessList = (),
+        tracer: Tracer | None = None,
     ) -> CallResult:
         """Execute a call on a scratch journal (`eth_call`); nonce, quota and registration are free.
 
         Args:
             header: the head; its number is what the contract sees.
             state: the state after it.
-            sender: 20 bytes, anybody.
-            to: 20 bytes.
+            sender: 20 bytes, anybody; its nonce in the state gives a new contract's address.
+            to: 20 bytes; None creates a contract with `data` as init code.
             data: calldata.
             gas: limit, intrinsic gas not counted.
             time_ms: what the contract takes for now; the head's if None or if that is later.
+            access_list: what is warm.
+            tracer: sees every frame and instruction.
         """
-        now_ms = max(header.time_ms, time_ms or 0)
-        journal = Journal(state)
-        run = Run(self._host, journal, self._info(header.number, now_ms), gas)
-        sponsor = accounts.read_account(journal, sender).sponsor
-        status, output = execute_call(run, sender=sender, sponsor=sponsor, to=to, data=data)
-        return CallResult(
-            status=status, output=output, gas_used=gas - run.gas_left, logs=tuple(run.logs)
-        )
+        info = self._info_at(header, time_ms)
+        question = Question(sender=sender, to=to, data=data, access_list=access_list)
+        return questions.call(self._host, info, state, question, gas, tracer=tracer)
 
     def estimate_gas(
         self,
@@ -326,41 +337,73 @@ class Machine:
         state: StateReader,
         *,
         sender: bytes,
-        to: bytes,
+        to: bytes | None,
         data: bytes,
         time_ms: int | None = None,
+        access_list: AccessList = (),
     ) -> int:
-        """Return a gas limit for a call: a quarter above what it uses now, intrinsic gas included.
+        """Return a gas limit for a transaction, a quarter above the least that suffices now.
 
         The margin is for a state that moves before the transaction is executed; only the gas that
-        is used is charged to the quota.
+        is used is charged to the quota. Arguments are those of `call`.
 
         Raises:
-            CallReverted: it reverts, with the revert data.
+            CallReverted: it fails, with the revert data.
         """
-        limit = gas.tx_gas_limit(self.genesis.block_gas_limit)
-        intrinsic = gas.call_intrinsic_gas(data)
-        result = self.call(
-            header,
-            state,
-            sender=sender,
-            to=to,
-            data=data,
-            gas=max(limit - intrinsic, 0),
-            time_ms=time_ms,
-        )
-        if result.status == 0:
-            raise CallReverted(result.output)
-        return min(limit, intrinsic + result.gas_used + result.gas_used // 4)
+        question = Question(sender=sender, to=to, data=data, access_list=access_list)
+        return questions.estimate_gas(self._host, self._info_at(header, time_ms), state, question)
+
+    def trace(
+        self, parent: Header, block: Block, state: StateReader, index: int, tracer: Tracer
+    ) -> Receipt:
+        """Execute a sealed block again up to the transaction at `index`, and show that one.
+
+        A deadline transaction has nothing to show: native contracts run there, nobody calls them.
+
+        Args:
+            parent: header of the block before.
+            block: valid, as every sealed block is.
+            state: the state after `parent`.
+            index: place of the transaction.
+            tracer: sees its frames and instructions.
+
+        Returns:
+            the transaction's receipt.
+        """
+        draft = self._open(parent, block.header.time_ms, state)
+        raws = self._execute_deadlines(draft, block.transactions)
+        for place, raw in enumerate(raws, start=len(draft.raws)):
+            if place > index:
+                break
+            self._apply(draft, decode(raw), tracer if place == index else None)
+        return draft.receipts[index]
+
+    def state_within(
+        self, parent: Header, block: Block, state: StateReader, index: int
+    ) -> StateReader:
+        """Return the state between two transactions of a sealed block: before the one at `index`.
+
+        Arguments are those of `trace`; an `index` behind the last gives the state after it.
+        """
+        draft = self._open(parent, block.header.time_ms, state)
+        if index:
+            raws = self._execute_deadlines(draft, block.transactions)
+            for raw in raws[: index - len(draft.raws)]:
+                self._apply(draft, decode(raw))
+        return draft.journal
 
     def account_info(self, state: StateReader, address: bytes, time_ms: int) -> AccountInfo:
         """Return nonce, sponsor, and the gas that is left in the window at `time_ms`."""
-        account = accounts.read_account(state, address)
-        left = 0
-        if account.sponsor:
-            window = self.genesis.window_at(time_ms)
-            left = self.genesis.quota_gas - accounts.quota_used(state, account.sponsor, window)
-        return AccountInfo(nonce=account.nonce, sponsor=account.sponsor, quota_left=left)
+        return questions.account_info(self._host, state, address, time_ms)
+
+    def code_at(self, state: StateReader, address: bytes) -> bytes:
+        """Return the code at an address (20 bytes); the sentinel for a native contract."""
+        return questions.code_at(self._host, state, address)
+
+    @staticmethod
+    def storage_at(state: StateReader, address: bytes, slot: int) -> int:
+        """Return the value of a storage slot of bytecode; natives and others have none."""
+        return contract_state.storage_at(state, address, slot)
 
     @staticmethod
     def next_nonce(state: StateReader, address: bytes) -> int:

@@ -223,7 +223,9 @@ class NativeContract:
         """Act on a deadline that this contract scheduled. Called once for each."""
         raise AssertionError(f"{self.NAME} schedules no deadlines")
 
-    def call(self, run: Run, data: bytes, *, caller: bytes, sponsor: bytes) -> bytes:
+    def call(
+        self, run: Run, data: bytes, *, caller: bytes, sponsor: bytes, is_static: bool = False
+    ) -> bytes:
         """Decode `data`, run the method that it selects, and return the encoded result.
 
         Args:
@@ -231,13 +233,16 @@ class NativeContract:
             data: selector and arguments, from a stranger.
             caller: 20 bytes.
             sponsor: 20 bytes, or empty.
+            is_static: the caller allows no changes (EIP-214), so only views can be called.
 
         Raises:
-            Revert: NO_METHOD, BAD_CALLDATA, OUT_OF_GAS, or the contract's own refusal.
+            Revert: NO_METHOD, NOT_A_VIEW, BAD_CALLDATA, OUT_OF_GAS, or the contract's own refusal.
         """
         method = self.abi.get(data[:4])
         if method is None:
             raise Revert("NO_METHOD", f"{self.NAME} has no method 0x{data[:4].hex()}")
+        if is_static and not method.is_view:
+            raise Revert("NOT_A_VIEW", f"{method.signature} changes state, the call is static")
         ctx = CallContext(run, self.ADDRESS, caller=caller, sponsor=sponsor, is_view=method.is_view)
         ctx.charge(method.gas + prices.CALLDATA_WORD * (len(data) // abi.WORD_BYTES))
         try:

@@ -246,6 +246,21 @@ class Chain:
         )
         return decode(raw)
 
+    def send(self, signer, data=b"", *, to=None, gas_limit=1_000_000, nonce=None, **fields):
+        """Return a transaction with raw calldata; without `to` it creates a contract."""
+        nonce = self.machine.next_nonce(self.state, signer.address) if nonce is None else nonce
+        chain_id = self.machine.genesis.chain_id
+        raw = sign_transaction(
+            signer, chain_id=chain_id, nonce=nonce, to=to, data=data, gas_limit=gas_limit, **fields
+        )
+        return decode(raw)
+
+    def call(self, to, data=b"", *, sender=STRANGER, gas_limit=1_000_000, **fields):
+        """Return what a call without effect gives."""
+        return self.machine.call(
+            self.head, self.state, sender=sender.address, to=to, data=data, gas=gas_limit, **fields
+        )
+
     def read(self, signature, outputs, *values, sender=STRANGER):
         result = self.machine.call(
             self.head,

@@ -169,7 +169,7 @@ def test_what_has_no_room_waits():
 
 
 def test_blocks_are_bounded_in_bytes_and_transactions(monkeypatch):
-    c = chain(block_gas_limit=1_000_000_000, quota_gas=10**12)
+    c = chain(block_gas_limit=10**9, block_compute_limit=10**9, quota_gas=10**12)
     fat = [c.tx(ALICE, "x(bytes)", bytes(120_000), nonce=n, gas_limit=10**6) for n in range(9)]
     built = c.build([*fat, c.tx(BOB, None)])
     assert len(built.block.transactions) == 9
@@ -390,7 +390,7 @@ def test_a_call_sees_the_head_and_changes_nothing():
     assert (result.status, len(result.logs)) == (1, 1)
     assert c.state == before
     (receipt,) = c.seal(c.tx(ALICE, TRANSFER, BOB.address, 5))
-    assert receipt.gas_used == result.gas_used + gas.call_intrinsic_gas(data)
+    assert receipt.gas_used == result.gas_used + gas.call_intrinsic_gas(TOY, data)
     short = c.machine.call(c.head, c.state, **ask, gas=1_000)
     assert failure(short).startswith("OUT_OF_GAS")
     assert short.gas_used == 1_000

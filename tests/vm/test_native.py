@@ -136,7 +136,7 @@ def context(contract=None, gas_limit=1_000_000, **flags):
     contracts = {TOY: contract or Toy(), OTHER: Other()}
     params = {TOY: {"supply": 1}, OTHER: {}}
     host = Host(genesis=genesis(), contracts=contracts, params=params)
-    info = BlockInfo(height=7, time_ms=genesis().time_ms + 25_000, window=2)
+    info = BlockInfo(height=7, time_ms=genesis().time_ms + 25_000, window=2, parent_hash=bytes(32))
     run = Run(host, Journal({}), info, gas_limit)
     return run, CallContext(run, TOY, caller=b"c" * 20, sponsor=b"s" * 20, **flags)
 
