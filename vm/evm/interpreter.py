@@ -219,7 +219,7 @@ def _begin_create(machine: Machine, call: Call, depth: int) -> _Begun:
     world, address, init_code = machine.world, call.address, call.data
     if len(init_code) > prices.INITCODE_BYTES_MAX:
         return _failed(halts.MAX_INITCODE_SIZE)
-    if world.nonce(address) or world.code_hash(address) != EMPTY_CODE_HASH:
+    if world.is_taken(address):
         return _failed(halts.ADDRESS_COLLISION)
     mark = world.snapshot()
     world.create(address)

@@ -24,6 +24,9 @@ class AccountState:
     """Below 2^256. In production always 0: there is no coin."""
     code_hash: bytes
     """Keccak-256 of the code; `EMPTY_CODE_HASH` without code."""
+    has_storage: bool = False
+    """Whether there is storage although nonce is 0 and code empty, so that nothing may be created
+    here (EIP-7610). Only official tests make such accounts; elsewhere nobody need set it."""
 
     @property
     def is_empty(self) -> bool:
@@ -300,6 +303,13 @@ class World:
         return True
 
     # Creation and destruction (EIP-6780).
+
+    def is_taken(self, address: bytes) -> bool:
+        """Return whether nothing can be created at `address` (EIP-684, EIP-7610)."""
+        account = self.account(address)
+        if account is None:
+            return False
+        return bool(account.nonce) or account.code_hash != EMPTY_CODE_HASH or account.has_storage
 
     def create(self, address: bytes) -> None:
         """Begin a contract at `address`: nonce 1 (EIP-161), no code yet; its balance is kept."""
