@@ -22,6 +22,15 @@ PROGRESS_EVERY = 100
 @click.option("--n", "n", type=click.IntRange(4, 40), help="Members; otherwise 4 to 7 by seed.")
 @click.option("--mutants", is_flag=True, help="Plant known bugs and see that each is caught.")
 @click.option("--real-signatures", "is_real", is_flag=True, help="Ed25519, not the fast stand-in.")
+@click.option("--evm", is_flag=True, help="Random transactions in our EVM and in another.")
+@click.option("--cases", type=click.IntRange(1), help="With --evm: seeds from --seed on; 1,000.")
+@click.option(
+    "--oracle",
+    type=click.Choice(("revm", "py-evm")),
+    default="revm",
+    show_default=True,
+    help="With --evm: the other EVM.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Processes; otherwise one for each core.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -31,6 +40,9 @@ def command(
     n: int | None,
     mutants: bool,
     is_real: bool,
+    evm: bool,
+    cases: int | None,
+    oracle: str,
     workers: int | None,
     is_json: bool,
 ) -> None:
@@ -45,11 +57,20 @@ def command(
       hearth fuzz --seeds 2000
       hearth fuzz --seed 17 --n 4
       hearth fuzz --mutants --json
+      hearth fuzz --evm --cases 100000 --json
     """
+    processes = workers or os.cpu_count() or 1
+    if evm:
+        from cli import fuzz_evm
+
+        count = cases or (1 if seed is not None else fuzz_evm.CASES)
+        fuzz_evm.run(
+            first_seed=seed or 0, cases=count, oracle=oracle, workers=processes, is_json=is_json
+        )
+        return
     from consensus.sim.fuzz import NS
 
     ns = NS if n is None else (n,)
-    processes = workers or os.cpu_count() or 1
     if mutants:
         _run_mutants(processes, is_json=is_json)
     elif seed is not None:

@@ -1,1 +1,1 @@
-"""testnet.evm_fuzz."""
+"""Differential fuzzing of the EVM: random transactions, judged by other implementations."""
