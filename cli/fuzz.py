@@ -9,6 +9,7 @@ from cli.errors import CommandError
 from cli.output import print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
+    from consensus.sim.faults import Profile
     from consensus.sim.fuzz import FuzzReport, SeedResult
     from consensus.sim.hunt import MutantResult
 
@@ -19,6 +20,7 @@ PROGRESS_EVERY = 100
 @click.command("fuzz")
 @click.option("--seeds", type=click.IntRange(1), default=2_000, help="Runs: seeds 0 to N-1.")
 @click.option("--seed", type=click.IntRange(0), help="Run one seed only, and explain a failure.")
+@click.option("--profile", metavar="NAME", help="Draw faults from one profile; otherwise by seed.")
 @click.option("--n", "n", type=click.IntRange(4, 40), help="Members; otherwise 4 to 7 by seed.")
 @click.option("--mutants", is_flag=True, help="Plant known bugs and see that each is caught.")
 @click.option("--real-signatures", "is_real", is_flag=True, help="Ed25519, not the fast stand-in.")
@@ -37,6 +39,7 @@ def command(
     *,
     seeds: int,
     seed: int | None,
+    profile: str | None,
     n: int | None,
     mutants: bool,
     is_real: bool,
@@ -48,14 +51,17 @@ def command(
 ) -> None:
     r"""Run the real consensus core under simulated faults, one seed a run.
 
-    Loss, duplication, reordering, delay, partitions, skewed clocks, crashes that lose unsynced
-    writes, pauses, and members that run twice with one key. Exits with 1 if a property was
-    violated or a planted bug was not caught. Everything about a run follows from its seed.
+    Loss of all or of chosen messages, duplication, reordering, delay, partitions, skewed clocks,
+    crashes that lose unsynced writes, disks that fail, blackouts, pauses, and members that run
+    twice with one key, lie or flood. Exits with 1 if a property was violated or a planted bug was
+    not caught. Everything about a run follows from its seed and profile; a profile says which
+    faults are likely, and without one each seed draws its own.
 
     \b
     Example:
       hearth fuzz --seeds 2000
       hearth fuzz --seed 17 --n 4
+      hearth fuzz --seed 17 --profile liars
       hearth fuzz --mutants --json
       hearth fuzz --evm --cases 100000 --json
     """
@@ -68,19 +74,29 @@ def command(
             first_seed=seed or 0, cases=count, oracle=oracle, workers=processes, is_json=is_json
         )
         return
+    from consensus.sim.faults import PROFILES
     from consensus.sim.fuzz import NS
 
+    if profile is not None and profile not in PROFILES:
+        raise click.BadParameter(f"must be one of {', '.join(PROFILES)}", param_hint="--profile")
+    chosen = None if profile is None else PROFILES[profile]
     ns = NS if n is None else (n,)
     if mutants:
         _run_mutants(processes, is_json=is_json)
     elif seed is not None:
-        _run_one(seed, ns, is_real=is_real, is_json=is_json)
+        _run_one(seed, ns, chosen, is_real=is_real, is_json=is_json)
     else:
-        _run_many(seeds, ns, processes, is_real=is_real, is_json=is_json)
+        _run_many(seeds, ns, processes, chosen, is_real=is_real, is_json=is_json)
 
 
 def _run_many(
-    seeds: int, ns: tuple[int, ...], workers: int, *, is_real: bool, is_json: bool
+    seeds: int,
+    ns: tuple[int, ...],
+    workers: int,
+    profile: "Profile | None",
+    *,
+    is_real: bool,
+    is_json: bool,
 ) -> None:
     from consensus.sim.fuzz import run_seeds
 
@@ -90,21 +106,28 @@ def _run_many(
         nonlocal done
         done += 1
         if result.violation is not None:
-            progress(f"seed {result.seed} (n = {result.n}): {result.violation.message}")
+            progress(f"{_name(result)}: {result.violation.message}")
         if done % PROGRESS_EVERY == 0:
             progress(f"{done} of {seeds} seeds")
 
-    report = run_seeds(range(seeds), ns, workers, is_real=is_real, on_result=on_result)
+    report = run_seeds(range(seeds), ns, workers, profile, is_real=is_real, on_result=on_result)
     if is_json:
         print_json(report.to_json())
     else:
         _print_report(report)
     if report.violations:
         first = report.violations[0]
+        size = f" --n {first.n}" if len(ns) == 1 else ""
+        signatures = " --real-signatures" if is_real else ""
         raise CommandError(
             f"{len(report.violations)} of {seeds} seeds violate a property",
-            hint=f"shortest run: hearth fuzz --seed {first.seed}",
+            hint=f"shortest run: hearth fuzz --seed {first.seed} --profile {first.profile}"
+            f"{size}{signatures}",
         )
+
+
+def _name(result: "SeedResult") -> str:
+    return f"seed {result.seed} (n = {result.n}, profile {result.profile})"
 
 
 def _print_report(report: "FuzzReport") -> None:
@@ -123,10 +146,12 @@ def _print_report(report: "FuzzReport") -> None:
     print_table("Faults that fired", ("fault", "times"), list(report.faults_fired.items()))
 
 
-def _run_one(seed: int, ns: tuple[int, ...], *, is_real: bool, is_json: bool) -> None:
+def _run_one(
+    seed: int, ns: tuple[int, ...], profile: "Profile | None", *, is_real: bool, is_json: bool
+) -> None:
     from consensus.sim.fuzz import explain, run_seed
 
-    result = run_seed(seed, ns, is_real=is_real)
+    result = run_seed(seed, ns, profile, is_real=is_real)
     lines: list[str] = []
     if result.violation is not None:
         progress("shortening the run that failed")
@@ -138,6 +163,7 @@ def _run_one(seed: int, ns: tuple[int, ...], *, is_real: bool, is_json: bool) ->
             f"Seed {seed}",
             {
                 "n": result.n,
+                "profile": result.profile,
                 "trace_sha256": result.trace_sha256,
                 "blocks decided": result.blocks,
                 "messages": result.messages,
@@ -148,7 +174,7 @@ def _run_one(seed: int, ns: tuple[int, ...], *, is_real: bool, is_json: bool) ->
         for line in lines:
             click.echo(line)
     if result.violation is not None:
-        raise CommandError(f"seed {seed} violates {result.violation.message}")
+        raise CommandError(f"{_name(result)} violates {result.violation.message}")
 
 
 def _run_mutants(workers: int, *, is_json: bool) -> None:
@@ -156,17 +182,27 @@ def _run_mutants(workers: int, *, is_json: bool) -> None:
 
     def on_result(result: "MutantResult") -> None:
         fate = f"caught in {result.seconds:.1f} s by {result.by}" if result.caught else "SURVIVED"
-        progress(f"{result.name} (rule {result.rule}): {fate}")
+        where = "" if result.seed is None else f", seed {result.seed} of {result.profile}"
+        progress(f"{result.name} (rule {result.rule}): {fate}{where}")
 
     results = run_mutants(workers=workers, on_result=on_result)
     if is_json:
         print_json({"mutants": [result.to_json() for result in results]})
     else:
         rows = [
-            (r.name, r.rule, "yes" if r.caught else "NO", r.seed, f"{r.seconds:.1f}", r.by)
+            (
+                r.name,
+                r.rule,
+                "yes" if r.caught else "NO",
+                r.seed,
+                r.profile,
+                f"{r.seconds:.1f}",
+                r.by,
+            )
             for r in results
         ]
-        print_table("Planted bugs", ("name", "rule", "caught", "seed", "seconds", "by"), rows)
+        columns = ("name", "rule", "caught", "seed", "profile", "seconds", "by")
+        print_table("Planted bugs", columns, rows)
     survivors = [result.name for result in results if not result.caught]
     if survivors:
         raise CommandError(f"not caught: {', '.join(survivors)}")

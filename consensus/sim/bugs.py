@@ -292,12 +292,15 @@ def replay_refusing_torn_tail(data: bytes) -> Replay:
 
 def replay_up_to_damage(data: bytes) -> Replay:
     """Take corruption for an unfinished write (rule 26)."""
-    for end in range(len(data), 0, -1):
+    refused, taken = len(data) + 1, 0
+    while taken + 1 < refused:
+        end = (taken + refused) // 2
         try:
-            return replay_rightly(data[:end])
+            replay_rightly(data[:end])
+            taken = end
         except CorruptLog:
-            continue
-    return Replay((), 0)
+            refused = end
+    return replay_rightly(data[:taken])
 
 
 def payload_without_kind(self: SigningDomain, _kind: Kind, slot: Slot, digest: bytes) -> bytes:

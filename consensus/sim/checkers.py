@@ -1,6 +1,7 @@
 """Properties checked at every step of the simulator; each names the rule that it guards.
 
-Only correct members are held to them: a twin is Byzantine and may do anything. Checkers keep
+Only correct members are held to them: a twin is Byzantine and may do anything, and one whose
+disk failed counts as faulty, too. Checkers keep
 their own record of what was signed, so a bug in the core's verification cannot blind them.
 """
 
@@ -94,6 +95,10 @@ class SignOnce:
                 f"member {vote.sender} asked for view {asked} and then signed "
                 f"{vote.kind.name} in {_slot_text(slot)}",
             )
+
+    def has_noted(self, vote: SignedVote) -> bool:
+        """The same for a vote of any kind."""
+        return self.has_signed(vote.sender, vote.kind, _key_slot(vote), vote.digest)
 
     def has_signed(self, member: int, kind: Kind, slot: Slot, digest: bytes) -> bool:
         """Whether a correct member is known to have signed this."""
@@ -315,6 +320,7 @@ class Checkers:
         membership: Membership,
         byzantine: frozenset[int],
     ) -> None:
+        self._membership = membership
         self.sign_once = SignOnce()
         self.agreement = Agreement()
         self.validity = Validity()
@@ -328,8 +334,29 @@ class Checkers:
     def on_records(self, records: Iterable[Record], member: int) -> None:
         """A correct member's records are durable: what it signed in them counts as signed."""
         for record in records:
-            for message in _own_messages(record, member):
+            for message in own_messages(record, member):
                 self.on_signed(message)
+
+    def on_prefix(self, block: SealedBlock) -> None:
+        """A block of the chain that is there at the start: all that sealed it signed it."""
+        self.validity.submitted.update(_nonces(block))
+        slot = Slot(
+            epoch=self._membership.epoch,
+            term=Term((block.height - 1) // TERM_BLOCKS),
+            view=block.seal.view,
+            height=block.height,
+        )
+        for member, signature in block.seal.signatures:
+            self.sign_once.note(
+                SignedVote(
+                    kind=Kind.COMMIT,
+                    slot=slot,
+                    digest=block.digest,
+                    sender=member,
+                    signature=signature,
+                )
+            )
+        self.on_apply(0, block.height - 1, block)
 
     def on_apply(self, instance: int, applied: int, block: SealedBlock) -> None:
         self.agreement.on_apply(instance, applied, block)
@@ -337,7 +364,13 @@ class Checkers:
         self.validity.on_apply(block)
 
 
-def _own_messages(record: Record, member: int) -> Iterator[Signed]:
+def _nonces(block: SealedBlock) -> tuple[int, ...]:
+    content = decode_block(block.body)
+    return () if content is None else content.nonces
+
+
+def own_messages(record: Record, member: int) -> Iterator[Signed]:
+    """What `member` signed itself in one of its records."""
     match record:
         case ProposalRecord(pre_prepare, prepare):
             if pre_prepare.sender == member:

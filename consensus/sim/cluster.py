@@ -6,10 +6,12 @@ minimiser's replay) says what happens next, and gets back what leaves an instanc
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol, final
 
-from consensus.certificates import Head, Kind, Seal, SignedVote, SigningDomain, Slot
+from consensus.certificates import Head, SigningDomain
 from consensus.config import ConsensusConfig
+from consensus.errors import CorruptLog
 from consensus.events import (
     Applied,
     Apply,
@@ -23,6 +25,8 @@ from consensus.events import (
     NothingToBuild,
     Pending,
     Persist,
+    Reason,
+    Receive,
     Send,
     ServeBlocks,
     Suspect,
@@ -30,10 +34,11 @@ from consensus.events import (
     Validate,
     Validated,
 )
-from consensus.membership import Epoch, Height, MemberIndex, Membership, View
+from consensus.membership import Epoch, Height, MemberIndex, Membership
 from consensus.messages import (
     Blocks,
     Commit,
+    HeadReply,
     Message,
     NewView,
     Prepare,
@@ -43,17 +48,31 @@ from consensus.messages import (
 )
 from consensus.replica import Replica
 from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, App, Block, decode_block, digest_of
-from consensus.sim.checkers import Checkers, Durability, InvariantViolation, certificate_size
+from consensus.sim.checkers import (
+    Checkers,
+    Durability,
+    InvariantViolation,
+    own_messages,
+)
 from consensus.sim.disk import Disk
-from consensus.sim.faults import PREFIX_MAX, Crash, FaultPlan
+from consensus.sim.faults import Crash, FaultPlan, LogDamage, LogLoss
 from consensus.sim.keys import cluster_keys
 from consensus.sim.liar import Liar
-from consensus.vote_log import Record, compact, encode_frame, replay
-from crypto.hashing import Digest
+from consensus.sim.prefix import sealed_prefix
+from consensus.sim.proofs import Proofs, require_awake, require_same_again
+from consensus.vote_log import (
+    CommitRecord,
+    ProposalRecord,
+    Record,
+    compact,
+    encode_frame,
+    record_slot,
+    replay,
+)
+from consensus.wire import signed_core
 
 LOG_RECORDS_MAX = 64
 """The log is rewritten without what no longer binds when it holds more records."""
-PREFIX_NONCES_FIRST = 2_000_000
 CONFIG = ConsensusConfig()
 
 
@@ -78,6 +97,7 @@ class Instance:
         "_cluster",
         "_crash",
         "_sent",
+        "_shown_by",
         "_stop_in",
         "app",
         "builds",
@@ -98,7 +118,7 @@ class Instance:
         self._cluster = cluster
         self.index = index
         self.member = MemberIndex(plan.identities[index])
-        self.is_correct = self.member not in plan.twins
+        self.is_correct = self.member not in plan.faulty
         self.skew_ms = plan.skew_ms[index]
         self.drift = 1000 + plan.drift_permille[index]
         self.disk: Disk[SealedBlock] = Disk(cluster.fired)
@@ -111,6 +131,8 @@ class Instance:
         """What the synced log holds."""
         self._sent: set[bytes] = set()
         """Signatures that have left since the start: each is checked once."""
+        self._shown_by: set[MemberIndex] = set()
+        """Members whose HEAD-REPLY came since the start."""
         self._crash: Crash | None = None
         self._stop_in = 0
         self.builds = 0
@@ -131,16 +153,26 @@ class Instance:
         self._crash = None
         if self.replica is not None:
             return
-        found = replay(self.disk.log)
+        try:
+            found = replay(self.disk.log)
+        except CorruptLog:
+            if not self.disk.is_damaged:
+                raise
+            return  # It must not guess: it stays down.
+        if self.disk.has_hole:
+            raise InvariantViolation(
+                "vote_log", f"instance {self.index} took a log with a hole in it for whole"
+            )
         self.disk.rewrite(self.disk.log[: found.valid_bytes])
         self.records = list(found.records)
         if self.is_correct:
-            self._cluster.checkers.on_records(self.records, self.member)
+            self._cluster.on_records(self.records, self.member)
         blocks = self.disk.blocks
         self.app = App(_content(block) for block in blocks)
         genesis = Head(height=Height(0), digest=GENESIS_DIGEST, seal=None)
         self.replica = self._make_replica(blocks[-1].head if blocks else genesis, found.records)
         self._sent.clear()
+        self._shown_by.clear()
         self.step(Tick(), at_ms)
 
     def _make_replica(self, head: Head, recovered: tuple[Record, ...]) -> Replica | Liar:
@@ -155,6 +187,8 @@ class Instance:
                 domain=cluster.domain,
                 membership=cluster.membership,
                 head=head,
+                fired=cluster.fired,
+                is_flooder=self.index in cluster.plan.flooders,
             )
         return Replica(
             config=CONFIG,
@@ -179,6 +213,8 @@ class Instance:
         """Feed the replica and perform its effects in order."""
         if self.replica is None:
             return
+        if isinstance(event, Receive) and isinstance(event.message, HeadReply):
+            self._shown_by.add(event.sender)
         for effect in self.replica.step(event, self.local_ms(at_ms)):
             if self._crash is not None and self._fails_at(effect, self._crash):
                 return
@@ -195,6 +231,33 @@ class Instance:
             self.disk.append(encode_frame(effect.records, len(self.disk.log)))
         self._stop(crash.kept_permille)
         return True
+
+    def spoil(self, fault: LogLoss | LogDamage) -> None:
+        """Let the disk fail under an instance that is down."""
+        if self.replica is not None:
+            return
+        if isinstance(fault, LogLoss):
+            self.disk.lose_log()
+        else:
+            self.disk.damage(fault.place_permille, fault.bit)
+
+    def question(self) -> None:
+        """Ask the signer once more for the newest vote of each kind that still binds."""
+        replica = self.replica
+        if not self.is_correct or not isinstance(replica, Replica):
+            return
+        signer = vars(replica)["_s"].signer
+        asked: set[int] = set()
+        for record in reversed(self.records):
+            slot = record_slot(record)
+            is_vote = isinstance(record, ProposalRecord | CommitRecord)
+            is_void = slot.height <= replica.head.height if is_vote else slot.term < replica.term
+            if is_void or record.TAG in asked:
+                continue
+            asked.add(record.TAG)
+            for message in own_messages(record, self.member):
+                vote = signed_core(message)
+                require_same_again(signer, vote, digest_of(vote.digest))
 
     def submit(self, nonce: int, at_ms: int) -> None:
         if self.replica is None:
@@ -264,6 +327,8 @@ class Instance:
     def _complain(self, effect: Suspect | Evidence | Halt) -> None:
         checkers = self._cluster.checkers
         match effect:
+            case Suspect(reason=Reason.INVALID_PROPOSAL) if self._cluster.plan.has_blackout:
+                pass  # Perhaps only too old by now: the clock's fault.
             case Suspect() if self.is_correct:
                 checkers.accusations.on_suspect(self.index, effect)
             case Evidence() if self.is_correct:
@@ -289,11 +354,14 @@ class Instance:
 
     def _persist(self, records: tuple[Record, ...]) -> None:
         self.writes += 1
+        if self.is_correct and any(m for r in records for m in own_messages(r, self.member)):
+            others = len(self._shown_by - {self.member})
+            require_awake(self.member, others, self._cluster.plan.n)
         self.disk.append(encode_frame(records, len(self.disk.log)))
         self.disk.sync()
         self.records += records
         if self.is_correct:
-            self._cluster.checkers.on_records(records, self.member)
+            self._cluster.on_records(records, self.member)
 
     def _request(self, effect: Build | Validate | Apply, at_ms: int) -> None:
         """Execute at once, in the state of this moment; the answer comes when the driver says."""
@@ -341,41 +409,24 @@ class Cluster:
             self.keys.keyring(0),
             self.domain,
             self.membership,
-            frozenset(plan.twins),
+            plan.faulty,
         )
-        self.prefix = self._make_prefix()
+        self._proofs = Proofs(
+            self.keys.keyring(0),
+            self.domain,
+            self.membership,
+            self.checkers.sign_once,
+            plan.faulty,
+        )
+        self.prefix = sealed_prefix(plan.prefix, self.membership, self.domain, self.keys)
+        for block in self.prefix:
+            self.checkers.on_prefix(block)
         self.instances = [Instance(self, i) for i in range(len(plan.identities))]
 
-    def _make_prefix(self) -> tuple[SealedBlock, ...]:
-        """The chain that is there at the start, sealed by the first q members."""
-        blocks: list[SealedBlock] = []
-        parent = GENESIS_DIGEST
-        for height in range(1, self.plan.prefix + 1):
-            nonce = PREFIX_NONCES_FIRST + height
-            time_ms = GENESIS_MS - PREFIX_MAX + height
-            body = Block(height=height, parent=parent, time_ms=time_ms, nonces=(nonce,)).encode()
-            parent = digest_of(body)
-            blocks.append(self._seal(Height(height), parent, body))
-            self.checkers.validity.submitted.add(nonce)
-            self.checkers.on_apply(0, height - 1, blocks[-1])
-        return tuple(blocks)
-
-    def _seal(self, height: Height, digest: Digest, body: bytes) -> SealedBlock:
-        membership = self.membership
-        slot = Slot(
-            epoch=membership.epoch, term=membership.term(height), view=View(0), height=height
-        )
-        payload = self.domain.payload(Kind.COMMIT, slot, digest)
-        signatures: list[tuple[MemberIndex, bytes]] = []
-        for member in map(MemberIndex, range(certificate_size(membership.n))):
-            signature = self.keys.keyring(member).sign(payload)
-            signatures.append((member, signature))
-            vote = SignedVote(
-                kind=Kind.COMMIT, slot=slot, digest=digest, sender=member, signature=signature
-            )
-            self.checkers.sign_once.note(vote)
-        seal = Seal(view=View(0), signatures=tuple(signatures))
-        return SealedBlock(height=height, digest=digest, body=body, seal=seal)
+    def on_records(self, records: Sequence[Record], member: int) -> None:
+        """A correct member's records are durable: let all checkers look at them."""
+        self.checkers.on_records(records, member)
+        self._proofs.on_records(records, member)
 
 
 def _content(block: SealedBlock) -> Block:

@@ -1,7 +1,8 @@
 """The simulated disk of one instance: a vote log with an unsynced tail, and a block store.
 
 A crash keeps what was synced and any prefix of what was not; blocks are written in atomic
-batches, so they are there whole or not at all.
+batches, so they are there whole or not at all. A disk that fails can also lose the log, or
+turn a bit in it; whoever has such a disk is faulty.
 """
 
 from collections import Counter
@@ -20,6 +21,9 @@ class Disk(Generic[BlockT]):
         self._unsynced = b""
         self.blocks: list[BlockT] = []
         """Sealed blocks of heights 1, 2, ...: index is height - 1."""
+        self._frames: list[tuple[int, int]] = []
+        """Where each write to the log begins and ends."""
+        self._damaged_at: int | None = None
 
     @property
     def log(self) -> bytes:
@@ -33,6 +37,8 @@ class Disk(Generic[BlockT]):
 
     def append(self, data: bytes) -> None:
         """Write to the log; not durable until `sync`."""
+        begin = len(self.log)
+        self._frames.append((begin, begin + len(data)))
         self._unsynced += data
 
     def sync(self) -> None:
@@ -41,7 +47,39 @@ class Disk(Generic[BlockT]):
 
     def rewrite(self, data: bytes) -> None:
         """Replace the log at once (written beside it, synced, renamed)."""
-        self._synced, self._unsynced = data, b""
+        is_prefix = self.log.startswith(data)
+        self._frames = [frame for frame in self._frames if is_prefix and frame[1] <= len(data)]
+        if data and not is_prefix:
+            self._frames = [(0, len(data))]
+        self._synced, self._unsynced, self._damaged_at = data, b"", None
+
+    def lose_log(self) -> None:
+        """Forget what was synced; the blocks stay."""
+        if self.log:
+            self._fired["log_lost"] += 1
+        self.rewrite(b"")
+
+    def damage(self, place_permille: int, bit: int) -> None:
+        """Turn one bit of the log, once."""
+        if not self._synced or self._damaged_at is not None:
+            return
+        at = len(self._synced) * place_permille // 1000
+        turned = bytes([self._synced[at] ^ (1 << bit)])
+        self._synced = self._synced[:at] + turned + self._synced[at + 1 :]
+        self._damaged_at = at
+        self._fired["log_damaged"] += 1
+
+    @property
+    def is_damaged(self) -> bool:
+        return self._damaged_at is not None
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether a whole write lies behind the damage: then nothing may be guessed (rule 26)."""
+        at = self._damaged_at
+        return at is not None and any(
+            at < begin < end <= len(self.log) for begin, end in self._frames
+        )
 
     def crash(self, kept_permille: int) -> None:
         """Lose power: of the unsynced tail only a prefix remains."""

@@ -5,8 +5,6 @@ with a random strength, because runs in which everything happens at once hide th
 a long quiet stretch. A plan is a value, so a failing one can be printed and shortened.
 """
 
-import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -24,8 +22,14 @@ FAULTS = (
     "lost_unsynced",
     "torn_write",
     "pause",
+    "selective_loss",
+    "blackout",
+    "log_lost",
+    "log_damaged",
     "twins",
     "liar",
+    "flood",
+    "false_answer",
 )
 """Names under which a run counts how often each fault fired."""
 
@@ -52,6 +56,22 @@ CENSORED_TOGETHER = (
     ("Status",),
 )
 """Kinds that a censor stops; COMMITs without blocks, or who is left behind would just be told."""
+ROTATED_TOGETHER = (
+    ("Prepare",),
+    ("Prepare",),
+    ("Prepare", "Commit"),
+    ("Commit", "Blocks"),
+    ("NewView",),
+    ("NewView", "Prepare"),
+)
+"""Kinds that reach only a few in a round: one view prepares, decides or begins for them alone."""
+MUTED_TOGETHER = (
+    ("ViewChange",),
+    ("ViewChange", "NewView"),
+    ("PrePrepare", "Prepare", "Commit"),
+    ("Status",),
+)
+"""Kinds that some members cannot make heard in a round."""
 PREFIX_MAX = 15
 """One less than a term: the first hand-over can be anywhere in the run."""
 
@@ -146,9 +166,56 @@ class Censor:
     kinds: tuple[str, ...]
     """Names of message classes."""
     spared: tuple[int, ...]
+    muted: tuple[int, ...] = ()
+    """Only what these instances send is stopped (selective loss); of all, if there are none."""
 
 
-Fault = Partition | Clog | Crash | Pause | Censor
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blackout:
+    """All instances lose power at once, for so long that a block proposed before it is old."""
+
+    start_ms: int
+    end_ms: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLoss:
+    """Instance crashes and comes back with its chain and without its vote log (rule 25)."""
+
+    start_ms: int
+    end_ms: int
+    instance: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogDamage:
+    """Instance crashes, and one bit of what it had synced to its vote log turns (rule 26)."""
+
+    start_ms: int
+    end_ms: int
+    instance: int
+    place_permille: int
+    """Which byte, as a share of the log."""
+    bit: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """The signer of an instance is asked to repeat its newest votes, and to belie them.
+
+    No fault of anybody: it looks whether a restart or a rewritten log has made it forget
+    (rule 24). Every other guard of the core would have to fail before a message could ask.
+    """
+
+    start_ms: int
+    instance: int
+
+
+Fault = Partition | Clog | Crash | Pause | Censor | Blackout | LogLoss | LogDamage | Question
 
 
 @final
@@ -161,6 +228,10 @@ class FaultPlan:
     """Member index of each instance: 0..n-1, then the second instance of each twin."""
     liars: tuple[int, ...]
     """Second instances that are no replicas but say anything."""
+    flooders: tuple[int, ...] = ()
+    """Those of them that also send more than anybody could keep."""
+    unsound: tuple[int, ...] = ()
+    """Members whose disk breaks its word: they run our code and count among the f faulty."""
     dice: int
     """Seed of the liars' dice."""
     links: LinkQuality
@@ -186,178 +257,124 @@ class FaultPlan:
         """Member indexes that run twice, or run and lie: the Byzantine members."""
         return self.identities[self.n :]
 
+    @property
+    def faulty(self) -> frozenset[int]:
+        """Member indexes, at most f, that are held to no property."""
+        return frozenset((*self.twins, *self.unsound))
+
+    @property
+    def has_blackout(self) -> bool:
+        """Whether a proposal may come to its readers so late that it is refused by the clock."""
+        return any(isinstance(fault, Blackout) for fault in self.faults)
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Bounds from which a plan is drawn, and switches for directed campaigns."""
 
+    name: str
     safety_ms: int = 4_000
     nonces_max: int = 40
-    fault_probability: int = 500
-    """Permille with which each kind of fault is enabled in a seed."""
-    twins_permille: int = 400
+    faulty_permille: int = 400
+    """That there are faulty members at all."""
+    unsound_permille: int = 200
+    """Of the faulty members: that their disk fails, and they are not twins."""
     liar_permille: int = 350
     """Of the second instances."""
+    flooder_permille: int = 200
+    """Of the liars."""
     crash_permille: int = 600
     partition_permille: int = 600
     censor_permille: int = 400
+    rotation_permille: int = 150
+    split_permille: int = 50
+    blackout_permille: int = 40
+    few_told_permille: int = 150
+    """That after healing clients reach only as many members as make the others join."""
+    other_permille: int = 500
+    """Of clogs, pauses, skew, loss, duplication and reordering, each."""
     is_gentle: bool = False
     """Perfect links and no faults (a baseline)."""
 
 
-DEFAULT = Profile()
-GENTLE = Profile(is_gentle=True)
-CENSORED = Profile(censor_permille=1000, partition_permille=200, crash_permille=200)
-TWINS = Profile(twins_permille=1000, partition_permille=900, crash_permille=200)
-LIARS = Profile(twins_permille=1000, liar_permille=1000, censor_permille=1000, crash_permille=200)
-CRASHES = Profile(twins_permille=0, crash_permille=1000)
-PARTITIONS = Profile(twins_permille=0, partition_permille=1000, crash_permille=100)
-
-
-def draw_plan(rng: random.Random, n: int, quorum: int, f: int, profile: Profile) -> FaultPlan:
-    """Draw the faults of one run of `n` members with certificates of `quorum` and `f` faults."""
-
-    def enabled(permille: int) -> bool:
-        return not profile.is_gentle and rng.randrange(1000) < permille
-
-    twins = _draw_twins(rng, n, f) if enabled(profile.twins_permille) else ()
-    identities = (*range(n), *twins)
-    count = len(identities)
-    links = LinkQuality(
-        loss_permille=rng.randint(1, LOSS_PERMILLE_MAX) if enabled(500) else 0,
-        duplication_permille=rng.randint(1, DUPLICATION_PERMILLE_MAX) if enabled(500) else 0,
-        delay_min_ms=rng.randint(1, 10),
-        delay_mean_ms=rng.choice((1, 2, 5, 10, 30, 100)) if enabled(700) else 1,
-        is_fifo=not enabled(600),
-    )
-    skewed = enabled(500)
-    faults: list[Fault] = []
-    if enabled(profile.partition_permille):
-        faults += _draw_partitions(rng, count, profile.safety_ms)
-    if enabled(profile.crash_permille):
-        faults += _draw_crashes(rng, count, profile.safety_ms)
-    if enabled(profile.censor_permille):
-        faults += _draw_censors(rng, count, profile.safety_ms)
-    if enabled(400):
-        faults += _draw_clogs(rng, count, profile.safety_ms)
-    if enabled(400):
-        faults += _draw_pauses(rng, count, profile.safety_ms)
-    correct = [i for i in range(n) if i not in twins]
-    core = tuple(sorted(rng.sample(correct, quorum)))
-    outside = [i for i in range(count) if i not in core]
-    down = tuple(i for i in outside if enabled(500))
-    told = (i for i in outside if i not in down and not enabled(300))
-    return FaultPlan(
-        n=n,
-        identities=identities,
-        liars=tuple(i for i in range(n, count) if enabled(profile.liar_permille)),
-        dice=rng.getrandbits(32),
-        links=links,
-        skew_ms=_draw_each(rng, count, SKEW_MS_MAX if skewed else 0),
-        drift_permille=_draw_each(rng, count, DRIFT_PERMILLE_MAX if skewed else 0),
-        faults=tuple(faults),
-        safety_ms=profile.safety_ms,
-        prefix=rng.randrange(PREFIX_MAX + 1),
-        submissions=_draw_submissions(rng, profile),
-        down_in_liveness=down,
-        core=core,
-        told=(*core, *told),
-    )
-
-
-def _draw_twins(rng: random.Random, n: int, f: int) -> tuple[int, ...]:
-    return tuple(sorted(rng.sample(range(n), rng.randint(1, f))))
-
-
-def _draw_each(rng: random.Random, count: int, bound: int) -> tuple[int, ...]:
-    return tuple(rng.randint(-bound, bound) for _ in range(count))
-
-
-def _draw_span(rng: random.Random, safety_ms: int, longest_ms: int) -> tuple[int, int]:
-    start = rng.randrange(safety_ms)
-    return start, start + rng.randint(20, longest_ms)
-
-
-def _draw_groups(rng: random.Random, count: int) -> tuple[int, ...]:
-    """Assign groups: uniform over members, a uniform size, or one instance alone."""
-    shape = rng.randrange(3)
-    if shape == 0:
-        return tuple(rng.randrange(2) for _ in range(count))
-    cut_off = rng.sample(range(count), 1 if shape == 1 else rng.randint(1, count - 1))
-    return tuple(int(i in cut_off) for i in range(count))
-
-
-def _draw_partitions(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fault]:
-    one_way_permille = rng.choice((0, 300, 1000))
-    found: list[Fault] = []
-    for _ in range(rng.randint(1, 6)):
-        start, end = _draw_span(rng, safety_ms, 1_500)
-        found.append(
-            Partition(
-                start_ms=start,
-                end_ms=end,
-                group_of=_draw_groups(rng, count),
-                one_way=rng.randrange(1000) < one_way_permille,
-                is_noticed=rng.randrange(2) == 0,
-            )
-        )
-    return found
-
-
-def _draw_crashes(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fault]:
-    found: list[Fault] = []
-    everybody = rng.randrange(4) == 0  # A power cut: the correlated crash of a neighbourhood.
-    for _ in range(rng.randint(1, 2 if everybody else 6)):
-        start, end = _draw_span(rng, safety_ms, 1_000)
-        found += [
-            Crash(
-                start_ms=start,
-                end_ms=end + rng.randrange(100),
-                instance=instance,
-                effects=rng.choice((0, 1, 1, 2, 3, 5)),
-                is_at_write=rng.randrange(2) == 0,
-                kept_permille=rng.choice((0, 0, rng.randrange(1000), 1000)),
-            )
-            for instance in (range(count) if everybody else (rng.randrange(count),))
-        ]
-    return found
-
-
-def _draw_censors(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fault]:
-    found: list[Fault] = []
-    for _ in range(rng.randint(1, 5)):
-        start, end = _draw_span(rng, safety_ms, 1_500)
-        size = rng.choice((0, 1, 1, 1, rng.randint(1, count - 1)))
-        spared = tuple(sorted(rng.sample(range(count), size)))
-        kinds = rng.choice(CENSORED_TOGETHER)
-        found.append(Censor(start_ms=start, end_ms=end, kinds=kinds, spared=spared))
-    return found
-
-
-def _draw_clogs(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fault]:
-    found: list[Fault] = []
-    for _ in range(rng.randint(1, 6)):
-        start, end = _draw_span(rng, safety_ms, 1_000)
-        source, target = rng.sample(range(count), 2)
-        found.append(Clog(start_ms=start, end_ms=end, source=source, target=target))
-    return found
-
-
-def _draw_pauses(rng: random.Random, count: int, safety_ms: int) -> Sequence[Fault]:
-    found: list[Fault] = []
-    for _ in range(rng.randint(1, 3)):
-        start, end = _draw_span(rng, safety_ms, 1_500)
-        found.append(Pause(start_ms=start, end_ms=end, instance=rng.randrange(count)))
-    return found
-
-
-def _draw_submissions(rng: random.Random, profile: Profile) -> tuple[tuple[int, int], ...]:
-    """Transactions in bursts, so that there are both busy and idle stretches."""
-    total = rng.randint(3, profile.nonces_max)
-    times: list[int] = []
-    while len(times) < total:
-        start = rng.randrange(profile.safety_ms)
-        gap = rng.choice((0, 5, 50))
-        times += [start + k * gap for k in range(rng.randint(1, 8))]
-    return tuple((at, nonce) for nonce, at in enumerate(sorted(times[:total]), start=1))
+DEFAULT = Profile(name="default")
+GENTLE = Profile(name="gentle", is_gentle=True)
+CENSORED = Profile(
+    name="censored", censor_permille=1000, partition_permille=200, crash_permille=200
+)
+TWINS = Profile(
+    name="twins",
+    faulty_permille=1000,
+    unsound_permille=0,
+    liar_permille=0,
+    partition_permille=900,
+    crash_permille=200,
+)
+LIARS = Profile(
+    name="liars",
+    faulty_permille=1000,
+    unsound_permille=0,
+    liar_permille=1000,
+    censor_permille=1000,
+    crash_permille=200,
+)
+FLOODS = Profile(
+    name="floods",
+    faulty_permille=1000,
+    unsound_permille=0,
+    liar_permille=1000,
+    flooder_permille=1000,
+    crash_permille=100,
+    nonces_max=20,
+)
+CRASHES = Profile(name="crashes", faulty_permille=0, crash_permille=1000)
+PARTITIONS = Profile(
+    name="partitions", faulty_permille=0, partition_permille=1000, crash_permille=100
+)
+DISKS = Profile(name="disks", faulty_permille=1000, unsound_permille=1000, crash_permille=800)
+ROTATIONS = Profile(
+    name="rotations",
+    faulty_permille=100,
+    rotation_permille=1000,
+    censor_permille=100,
+    partition_permille=100,
+    crash_permille=100,
+    other_permille=200,
+)
+SPLITS = Profile(
+    name="splits",
+    faulty_permille=100,
+    split_permille=1000,
+    censor_permille=100,
+    partition_permille=100,
+    crash_permille=100,
+    other_permille=200,
+)
+BLACKOUTS = Profile(
+    name="blackouts",
+    faulty_permille=0,
+    blackout_permille=1000,
+    censor_permille=0,
+    partition_permille=200,
+    crash_permille=200,
+)
+FEW_TOLD = Profile(
+    name="few_told", few_told_permille=1000, faulty_permille=200, partition_permille=300
+)
+MIX = (
+    *(DEFAULT,) * 10,
+    CENSORED,
+    TWINS,
+    LIARS,
+    FLOODS,
+    CRASHES,
+    PARTITIONS,
+    DISKS,
+    ROTATIONS,
+    SPLITS,
+    BLACKOUTS,
+    FEW_TOLD,
+)
+"""From which each seed of the plain campaign draws one."""
+PROFILES = {profile.name: profile for profile in (*MIX, GENTLE)}

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import final
 
 from consensus.sim.checkers import InvariantViolation
-from consensus.sim.faults import DEFAULT, FAULTS, FaultPlan, Profile
+from consensus.sim.faults import FAULTS, MIX, PROFILES, FaultPlan, Profile
 from consensus.sim.minimise import minimise
 from consensus.sim.replay import fails
 from consensus.sim.trace import describe
@@ -32,6 +32,8 @@ class Violation:
 
     seed: int
     n: int
+    profile: str
+    """Name of the profile: `hearth fuzz --seed SEED --profile NAME` runs it again."""
     checker: str
     message: str
 
@@ -43,6 +45,7 @@ class SeedResult:
 
     seed: int
     n: int
+    profile: str
     trace_sha256: str
     messages: int
     blocks: int
@@ -57,6 +60,7 @@ class SeedResult:
         return {
             "seed": self.seed,
             "n": self.n,
+            "profile": self.profile,
             "trace_sha256": self.trace_sha256,
             "messages": self.messages,
             "blocks_decided": self.blocks,
@@ -106,6 +110,7 @@ def _violation_json(violation: Violation) -> dict[str, object]:
     return {
         "seed": violation.seed,
         "n": violation.n,
+        "profile": violation.profile,
         "checker": violation.checker,
         "message": violation.message,
     }
@@ -114,38 +119,55 @@ def _violation_json(violation: Violation) -> dict[str, object]:
 def make_world(
     seed: int,
     ns: Sequence[int] = NS,
-    profile: Profile = DEFAULT,
+    profile: Profile | None = None,
     *,
     plan: FaultPlan | None = None,
     is_real: bool = False,
     is_recorded: bool = False,
 ) -> World:
-    """The run of `seed`: its size, plan and dice all come from one random source."""
+    """The run of `seed`: its size, plan and dice all come from one random source.
+
+    So does the profile, if none is given; a run of the mix is the same as one of the profile
+    that it drew.
+    """
     rng = random.Random(seed)
     n = rng.choice(tuple(ns))
-    return World(rng, n, profile, plan=plan, is_real=is_real, is_recorded=is_recorded)
+    drawn = rng.choice(MIX)
+    return World(rng, n, profile or drawn, plan=plan, is_real=is_real, is_recorded=is_recorded)
 
 
 def run_seed(
-    seed: int, ns: Sequence[int] = NS, profile: Profile = DEFAULT, *, is_real: bool = False
+    seed: int,
+    ns: Sequence[int] = NS,
+    profile: Profile | None = None,
+    *,
+    is_real: bool = False,
 ) -> SeedResult:
     """Run one seed; a violation is in the result, never raised."""
     world = make_world(seed, ns, profile, is_real=is_real)
     began = time.process_time()
-    violation: Violation | None = None
+    checker = message = ""
     blocks = liveness_ms = 0
     try:
         result = world.run()
         blocks, liveness_ms = result.blocks, result.liveness_ms
     except InvariantViolation as error:
-        violation = Violation(seed=seed, n=world.plan.n, checker=error.checker, message=str(error))
+        checker, message = error.checker, str(error)
     except Exception:  # noqa: BLE001  # A core that raises has failed, whatever it raises.
+        checker, message = "exception", traceback.format_exc(limit=-4)
+    violation: Violation | None = None
+    if checker:
         violation = Violation(
-            seed=seed, n=world.plan.n, checker="exception", message=traceback.format_exc(limit=-4)
+            seed=seed,
+            n=world.plan.n,
+            profile=world.profile.name,
+            checker=checker,
+            message=message,
         )
     return SeedResult(
         seed=seed,
         n=world.plan.n,
+        profile=world.profile.name,
         trace_sha256=world.trace.sha256(),
         messages=world.messages,
         blocks=blocks,
@@ -160,7 +182,7 @@ def run_seeds(
     seeds: Iterable[int],
     ns: Sequence[int] = NS,
     workers: int = 2,
-    profile: Profile = DEFAULT,
+    profile: Profile | None = None,
     *,
     is_real: bool = False,
     on_result: Callable[[SeedResult], None] | None = None,
@@ -171,7 +193,7 @@ def run_seeds(
         seeds: each is one run.
         ns: sizes of the member set from which each seed draws.
         workers: processes; 1 stays in this one.
-        profile: bounds from which the faults are drawn.
+        profile: bounds from which the faults are drawn; otherwise each seed draws one of the mix.
         is_real: Ed25519 in place of the stand-in.
         on_result: called in this process for every finished seed, for progress.
     """
@@ -197,7 +219,7 @@ def _chunks(seeds: Iterable[int]) -> Iterator[tuple[int, ...]]:
 
 
 def _run_chunk(
-    task: tuple[tuple[int, ...], tuple[int, ...], Profile, bool],
+    task: tuple[tuple[int, ...], tuple[int, ...], Profile | None, bool],
 ) -> list[SeedResult]:
     seeds, ns, profile, is_real = task
     return [run_seed(seed, ns, profile, is_real=is_real) for seed in seeds]
@@ -247,7 +269,6 @@ class _Tally:
 def explain(
     violation: Violation,
     ns: Sequence[int] = NS,
-    profile: Profile = DEFAULT,
     *,
     is_real: bool = False,
 ) -> list[str]:
@@ -255,6 +276,7 @@ def explain(
 
     A broken safety property is shown by a few steps; a run that gets stuck, by a few faults.
     """
+    profile = PROFILES[violation.profile]
     world = make_world(violation.seed, ns, profile, is_real=is_real, is_recorded=True)
     plan = world.plan
     try:
@@ -269,7 +291,7 @@ def explain(
             lambda shorter: fails(plan, shorter, violation.checker, is_real=is_real),
             budget=MINIMISE_RUNS_MAX,
         )
-        return [f"twins {plan.twins}", *describe(steps)]
+        return [f"profile {profile.name}, twins {plan.twins}", *describe(steps)]
 
     def is_stuck(shorter: FaultPlan) -> bool:
         again = make_world(violation.seed, ns, profile, plan=shorter, is_real=is_real)

@@ -27,6 +27,8 @@ class MutantResult:
     rule: str
     how: str
     caught: bool
+    profile: str
+    """What the seeds draw from: `hearth fuzz --seed SEED --profile NAME`."""
     seed: int | None
     """The first seed that caught it; None if a directed history did, or nothing."""
     seconds: float
@@ -41,6 +43,7 @@ class MutantResult:
             "rule": self.rule,
             "how": self.how,
             "caught": self.caught,
+            "profile": self.profile,
             "seed": self.seed,
             "seconds": round(self.seconds, 2),
             "by": self.by,
@@ -48,15 +51,11 @@ class MutantResult:
 
 
 def hunt(mutant: Mutant, *, first_seed: int = 0, budget_s: float = BUDGET_S) -> MutantResult:
-    """Plant one bug and look for it: first its directed history, then seed after seed."""
+    """Plant one bug and look for it seed after seed; if none finds it, by a directed history."""
     began = time.process_time()
     with ExitStack() as planted:
         for plant in mutant.plants:
             planted.enter_context(plant())
-        if mutant.scenario is not None:
-            message = _play(mutant.scenario)
-            if message is not None:
-                return _caught(mutant, began, None, f"history {mutant.scenario}", message)
         seed = first_seed
         while time.process_time() - began < budget_s:
             violation = run_seed(seed, profile=mutant.profile).violation
@@ -65,10 +64,15 @@ def hunt(mutant: Mutant, *, first_seed: int = 0, budget_s: float = BUDGET_S) -> 
                     mutant, began, seed, f"checker {violation.checker}", violation.message
                 )
             seed += 1
+        if mutant.scenario is not None:
+            message = _play(mutant.scenario)
+            if message is not None:
+                return _caught(mutant, began, None, f"history {mutant.scenario}", message)
     return MutantResult(
         name=mutant.name,
         rule=mutant.rule,
         how=mutant.how,
+        profile=mutant.profile.name,
         caught=False,
         seed=None,
         seconds=time.process_time() - began,
@@ -93,6 +97,7 @@ def _caught(mutant: Mutant, began: float, seed: int | None, by: str, message: st
         name=mutant.name,
         rule=mutant.rule,
         how=mutant.how,
+        profile=mutant.profile.name,
         caught=True,
         seed=seed,
         seconds=time.process_time() - began,

@@ -2,10 +2,12 @@
 
 It stands in the place of a replica. From what it hears it makes equivocating proposals, votes
 for other digests and slots, VIEW-CHANGEs that forget or bring back old certificates, NEW-VIEWs
-over chosen subsets, forged signatures, false replies, and the words of others as its own.
+over chosen subsets, forged signatures, false replies, and the words of others as its own. A
+flooder also sends one victim thousands of messages that nobody could keep.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar, final
@@ -35,6 +37,7 @@ from consensus.messages import (
     NewView,
     Prepare,
     PrePrepare,
+    SealedBlock,
     Status,
     ViewChange,
 )
@@ -43,6 +46,11 @@ from consensus.wire import new_view_digest, view_change_digest
 from crypto.hashing import Digest
 
 T = TypeVar("T")
+
+_FLOODED = (Kind.PREPARE, Kind.VIEW_CHANGE)
+FLOOD_MESSAGES = 4_000
+"""Far above what a replica may hold for n = 7 (`memory`)."""
+FLOOD_BURST = 100
 
 REMEMBERED = 48
 """Messages of each kind that it can draw upon."""
@@ -63,8 +71,11 @@ class Liar:
         domain: SigningDomain,
         membership: Membership,
         head: Head,
+        fired: Counter[str],
+        is_flooder: bool = False,
     ) -> None:
         self._random = rng
+        self._fired = fired
         self._me = me
         self._keyring = keyring
         self._domain = domain
@@ -74,6 +85,10 @@ class Liar:
         self._view_changes: list[ViewChange] = []
         self._votes: list[PrePrepare | Prepare | Commit] = []
         self._others: list[Message] = []
+        others = [MemberIndex(i) for i in range(membership.n) if i != me]
+        self._flood_left = FLOOD_MESSAGES if is_flooder else 0
+        self._victim = rng.choice(others)
+        self._floods = rng.choice(((Kind.PREPARE,), (Kind.VIEW_CHANGE,), _FLOODED))
         self.wake_at: int | None = None
         self.view = View(0)
 
@@ -82,6 +97,10 @@ class Liar:
         if not isinstance(event, Receive):
             return ()
         self._remember(event.message)
+        if isinstance(event.message, GetBlocks | GetHead) and self._random.randrange(2):
+            return self._false_answer(event.sender, event.message)
+        if self._flood_left and self._random.randrange(1000) < LIES_PERMILLE:
+            return self._flood()
         if self._random.randrange(1000) >= LIES_PERMILLE:
             return ()
         lies: tuple[Callable[[], list[Message]], ...] = (
@@ -120,6 +139,59 @@ class Liar:
             case _:
                 _keep(self._others, message)
 
+    def _false_answer(self, asker: MemberIndex, request: GetBlocks | GetHead) -> tuple[Effect, ...]:
+        """What was asked for, with a proof of noise."""
+        self._fired["false_answer"] += 1
+        answer: Message
+        if isinstance(request, GetHead):
+            answer = HeadReply(
+                nonce=request.nonce,
+                epoch=self._membership.epoch,
+                head=self._forged_head(),
+                yours=(),
+            )
+        else:
+            bodies = [vote.body for vote in self._votes if isinstance(vote, PrePrepare)]
+            body = self._random.choice(bodies) if bodies else self._random.randbytes(50)
+            digest, height = digest_of(body), request.from_height
+            answer = Blocks(
+                (SealedBlock(height=height, digest=digest, body=body, seal=self._false_seal()),)
+            )
+        return (Send(asker, answer),)
+
+    def _false_seal(self) -> Seal:
+        """By q members, none of whom has signed."""
+        members = range(self._membership.quorum.certificate)
+        return Seal(view=View(self._random.randrange(3)), signatures=self._noise(members))
+
+    def _flood(self) -> tuple[Effect, ...]:
+        """Votes for the height after next and VIEW-CHANGEs, all signed, more than one can keep."""
+        count = min(FLOOD_BURST, self._flood_left)
+        view = FLOOD_MESSAGES - self._flood_left
+        self._flood_left -= count
+        self._fired["flood"] += count
+        found: list[Effect] = []
+        for k in range(count):
+            kind = self._random.choice(self._floods)
+            message = self._early_vote(view + k)
+            if kind is Kind.VIEW_CHANGE:
+                message = self._view_change(View(view + k + 1), self._heads[-1], None)
+            found.append(Send(self._victim, message))
+        return tuple(found)
+
+    def _early_vote(self, view: int) -> Message:
+        """For a height that the victim is not at yet, most likely."""
+        heard = self._votes[-1].slot.height if self._votes else self._heads[-1].height + 1
+        height = Height(heard + 1)
+        slot = Slot(
+            epoch=self._membership.epoch,
+            term=self._membership.term(height),
+            view=View(view),
+            height=height,
+        )
+        digest = Digest(self._random.randbytes(32))
+        return self._vote(Kind.PREPARE, slot, digest)
+
     # Lies. Each returns what to send.
 
     def _false_votes(self) -> list[Message]:
@@ -131,19 +203,7 @@ class Liar:
         digest = self._random.choice(self._votes).digest
         if self._random.randrange(3) == 0:
             digest = Digest(self._random.randbytes(32))
-        prepare = Prepare(
-            slot=slot,
-            digest=digest,
-            sender=self._me,
-            signature=self._sign(Kind.PREPARE, slot, digest),
-        )
-        commit = Commit(
-            slot=slot,
-            digest=digest,
-            sender=self._me,
-            signature=self._sign(Kind.COMMIT, slot, digest),
-        )
-        return [prepare, commit]
+        return [self._vote(kind, slot, digest) for kind in (Kind.PREPARE, Kind.COMMIT)]
 
     def _false_proposals(self) -> list[Message]:
         """Two proposals for a slot, made from a body heard of; perhaps it is even the primary."""
@@ -164,14 +224,7 @@ class Liar:
         certificate = self._random.choice((None, *self._certificates, None))
         if self._random.randrange(3) == 0:
             certificate = self._forged_certificate(head, view)
-        slot = self._view_slot(head, view)
-        digest = view_change_digest(head, certificate)
-        signature = self._sign(Kind.VIEW_CHANGE, slot, digest)
-        return [
-            ViewChange(
-                slot=slot, head=head, prepared=certificate, sender=self._me, signature=signature
-            )
-        ]
+        return [self._view_change(view, head, certificate)]
 
     def _false_new_view(self) -> list[Message]:
         """Over VIEW-CHANGEs of its choice for a view, or such as nobody has signed."""
@@ -288,6 +341,20 @@ class Liar:
 
     def _sign(self, kind: Kind, slot: Slot, digest: bytes) -> bytes:
         return self._keyring.sign(self._domain.payload(kind, slot, digest))
+
+    def _vote(self, kind: Kind, slot: Slot, digest: Digest) -> Prepare | Commit:
+        signature = self._sign(kind, slot, digest)
+        make = Prepare if kind is Kind.PREPARE else Commit
+        return make(slot=slot, digest=digest, sender=self._me, signature=signature)
+
+    def _view_change(
+        self, view: View, head: Head, certificate: PreparedCertificate | None
+    ) -> ViewChange:
+        slot = self._view_slot(head, view)
+        signature = self._sign(Kind.VIEW_CHANGE, slot, view_change_digest(head, certificate))
+        return ViewChange(
+            slot=slot, head=head, prepared=certificate, sender=self._me, signature=signature
+        )
 
     def _noise(self, members: Iterable[int]) -> Signatures:
         return tuple((MemberIndex(i), self._random.randbytes(64)) for i in members)

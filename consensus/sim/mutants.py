@@ -26,7 +26,19 @@ from consensus.membership import Membership
 from consensus.quorum import Quorum
 from consensus.signer import Signer
 from consensus.sim import bugs
-from consensus.sim.faults import CENSORED, DEFAULT, LIARS, PARTITIONS, Profile
+from consensus.sim.faults import (
+    BLACKOUTS,
+    CENSORED,
+    DEFAULT,
+    DISKS,
+    FEW_TOLD,
+    FLOODS,
+    LIARS,
+    PARTITIONS,
+    ROTATIONS,
+    SPLITS,
+    Profile,
+)
 from consensus.sim.planting import attribute, function
 from consensus.state import State
 
@@ -45,7 +57,7 @@ class Mutant:
     """What the core does wrong, in a sentence."""
     plants: tuple[Plant, ...]
     scenario: str | None = None
-    """The directed history that catches it, where random schedules are too weak."""
+    """A directed history that catches it, too: played if no seed does within the budget."""
     profile: Profile = DEFAULT
 
 
@@ -89,6 +101,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(view_change.new_view_fault, bugs.believe_new_view),
         name="new_view_not_verified",
         scenario="new_view_without_proof",
+        profile=LIARS,
     ),
     _mutant(
         "1",
@@ -127,6 +140,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(view_change.choose_proposal, bugs.choose_lowest_view),
         name="lower_view_wins",
         scenario="stale_certificate_returns",
+        profile=ROTATIONS,
     ),
     _mutant(
         "7",
@@ -168,6 +182,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(view_change.join, bugs.join_nobody),
         name="joins_nobody",
         scenario="half_ask_for_a_view",
+        profile=FEW_TOLD,
     ),
     _mutant(
         "13",
@@ -175,6 +190,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(view_change.on_view_change, bugs.keep_every_view_change),
         name="view_changes_pile_up",
         scenario="flood",
+        profile=FLOODS,
     ),
     _mutant(
         "14",
@@ -188,6 +204,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(retransmission._answer, bugs.answer_with_new_view),
         name="refused_new_view_repeated",
         scenario="two_groups_ask_for_different_views",
+        profile=SPLITS,
     ),
     _mutant(
         "16",
@@ -215,6 +232,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(recovery.take_block, bugs.take_unsealed_block),
         name="unsealed_blocks_believed",
         scenario="forged_blocks",
+        profile=LIARS,
     ),
     _mutant(
         "23",
@@ -266,6 +284,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(vote_log.replay, bugs.replay_up_to_damage),
         name="damaged_log_believed",
         scenario="damaged_log",
+        profile=DISKS,
     ),
     _mutant(
         "27",
@@ -285,6 +304,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(normal_case._validate_carried, bugs.validate_carried_as_fresh),
         name="carried_time_checked",
         scenario="old_block_is_carried",
+        profile=BLACKOUTS,
     ),
     _mutant(
         "33",
@@ -292,6 +312,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(normal_case._stash, bugs.stash_all),
         name="early_votes_pile_up",
         scenario="flood",
+        profile=FLOODS,
     ),
     _mutant(
         "34",
@@ -313,6 +334,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(tally.decided_by_commits, bugs.decided_across_digests),
         name="commits_across_digests",
         scenario="liar_commits_to_another_block",
+        profile=LIARS,
     ),
     _mutant(
         "2",
@@ -320,5 +342,6 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(tally.prepared_certificate, bugs.prepared_across_digests),
         name="prepares_across_digests",
         scenario="liar_prepares_another_block",
+        profile=LIARS,
     ),
 )

@@ -7,9 +7,21 @@ from consensus.events import Event, PeerDown, PeerUp, Receive, Tick
 from consensus.membership import MemberIndex
 from consensus.messages import Message
 from consensus.sim.checkers import InvariantViolation
-from consensus.sim.cluster import Cluster
+from consensus.sim.cluster import Cluster, Instance
 from consensus.sim.faults import FaultPlan
-from consensus.sim.trace import Answer, Deliver, Link, Start, Step, Stop, Submit, Wake, fingerprint
+from consensus.sim.trace import (
+    Answer,
+    Ask,
+    Deliver,
+    Link,
+    Spoil,
+    Start,
+    Step,
+    Stop,
+    Submit,
+    Wake,
+    fingerprint,
+)
 
 
 @final
@@ -62,12 +74,22 @@ class Replay:
                 instance.submit(nonce, at)
             case Link(at, _, member, is_up):
                 instance.step(PeerUp(member) if is_up else PeerDown(member), at)
-            case Stop(_, _, crash):
-                instance.arm_stop(crash)
-            case Start(at):
-                instance.start(at)
             case _:
-                assert_never(step)
+                _take_rare(instance, step)
+
+
+def _take_rare(instance: Instance, step: Stop | Start | Spoil | Ask) -> None:
+    match step:
+        case Stop(_, _, crash):
+            instance.arm_stop(crash)
+        case Start(at):
+            instance.start(at)
+        case Spoil(_, _, fault):
+            instance.spoil(fault)
+        case Ask():
+            instance.question()
+        case _:
+            assert_never(step)
 
 
 def fails(plan: FaultPlan, steps: Sequence[Step], checker: str, *, is_real: bool = False) -> bool:

@@ -17,7 +17,7 @@ from consensus.messages import (
     Status,
     ViewChange,
 )
-from consensus.sim.faults import Crash
+from consensus.sim.faults import Crash, LogDamage, LogLoss
 from consensus.wire import encode_message
 
 
@@ -91,7 +91,26 @@ class Start:
     instance: int
 
 
-Step = Deliver | Wake | Answer | Submit | Link | Stop | Start
+@final
+@dataclass(frozen=True, slots=True)
+class Spoil:
+    """The disk of an instance that is down fails."""
+
+    at_ms: int
+    instance: int
+    fault: LogLoss | LogDamage
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The signer of an instance is asked to repeat and to belie its newest votes."""
+
+    at_ms: int
+    instance: int
+
+
+Step = Deliver | Wake | Answer | Submit | Link | Stop | Start | Spoil | Ask
 
 
 def fingerprint(message: Message) -> str:
@@ -144,6 +163,12 @@ def _describe(step: Step) -> str:
             return f"{where}power fails {crash.effects} {what} on, {crash.kept_permille}‰ kept"
         case Start():
             return f"{where}starts"
+        case Spoil(_, _, fault):
+            return (
+                f"{where}{'log lost' if isinstance(fault, LogLoss) else 'a bit of the log turns'}"
+            )
+        case Ask():
+            return f"{where}its signer is asked again"
 
 
 def describe_message(message: Message) -> str:

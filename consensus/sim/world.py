@@ -7,7 +7,6 @@ stay dead or Byzantine; all that clients handed in must commit soon, and then qu
 
 import random
 from collections import Counter
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import final
 
@@ -19,21 +18,28 @@ from consensus.sim.checkers import InvariantViolation, certificate_size
 from consensus.sim.cluster import Cluster, Instance
 from consensus.sim.faults import (
     DEFAULT,
+    Blackout,
     Censor,
     Clog,
     Crash,
     FaultPlan,
+    LogDamage,
+    LogLoss,
     Partition,
     Pause,
     Profile,
-    draw_plan,
+    Question,
 )
 from consensus.sim.memory import require_bounded
 from consensus.sim.network import PERFECT, Network
+from consensus.sim.plans import draw_plan
+from consensus.sim.result import RunResult
 from consensus.sim.trace import (
     Answer,
+    Ask,
     Deliver,
     Link,
+    Spoil,
     Start,
     Stop,
     Submit,
@@ -44,6 +50,8 @@ from consensus.sim.trace import (
 
 LIVENESS_MS_MAX = 15_000
 """Virtual time in which the healed core must have executed everything."""
+FEW_TOLD_MS_MAX = 40_000
+"""The same where clients reach f + 1 members only: views pass until one of these leads."""
 FRESH_NONCES = 3
 FRESH_NONCES_FIRST = 1_000_000
 """Transactions that come only after healing."""
@@ -56,29 +64,10 @@ COMPUTE_MS_MAX = 6
 NOTICE_MS_MAX = 50
 """The transport notices a broken or mended link after 1 to this many ms."""
 
-_DELIVER, _WAKE, _ANSWER, _SUBMIT, _LINK, _STOP, _START, _FAULT, _MEND = range(9)
+_DELIVER, _WAKE, _ANSWER, _SUBMIT, _LINK, _STOP, _START, _FAULT, _MEND, _SPOIL = range(10)
 
-_UNPAUSED = frozenset((_STOP, _START, _FAULT, _MEND))
+_UNPAUSED = frozenset((_STOP, _START, _FAULT, _MEND, _SPOIL))
 """What happens to an instance, or to the network, also while the instance is paused."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """What a run without violation was like: an idle one must not pass for a good one."""
-
-    n: int
-    trace_sha256: str
-    messages: int
-    """Delivered to a running instance."""
-    blocks: int
-    """Height that the core reached."""
-    fired: dict[str, int]
-    virtual_ms: int
-    liveness_ms: int
-    """From healing until the core had executed everything."""
-    view_max: int
-    """Highest view that an instance of the core was in at the end."""
 
 
 @final
@@ -95,6 +84,7 @@ class World:
         is_real: bool = False,
         is_recorded: bool = False,
     ) -> None:
+        self.profile = profile
         drawn = draw_plan(rng, n, certificate_size(n), (n - 1) // 3, profile)
         self.plan = plan or drawn
         self._random = rng
@@ -136,7 +126,8 @@ class World:
         self._run_until(plan.safety_ms)
         self._heal()
         healed_ms = self._now
-        self._run_until(healed_ms + LIVENESS_MS_MAX)
+        is_core_told = set(plan.core) <= set(plan.told)
+        self._run_until(healed_ms + (LIVENESS_MS_MAX if is_core_told else FEW_TOLD_MS_MAX))
         if not self._is_done:
             raise InvariantViolation("liveness", self._why_stuck())
         done_ms = self._now
@@ -161,7 +152,7 @@ class World:
         name = fingerprint(message)
         arrivals = self._network.arrivals
         if self._censors:
-            targets = self._spare(type(message).__name__, targets)
+            targets = self._spare(source, type(message).__name__, targets)
         for target in targets:
             for at in arrivals(self._now, source, target):
                 self._order += 1
@@ -169,12 +160,13 @@ class World:
         if source >= self.plan.n:
             self.fired["liar" if source in self.plan.liars else "twins"] += 1
 
-    def _spare(self, kind: str, targets: list[int]) -> list[int]:
+    def _spare(self, source: int, kind: str, targets: list[int]) -> list[int]:
         """The targets that censors let such a message reach."""
         for censor in self._censors:
-            if kind in censor.kinds:
+            if kind in censor.kinds and (source in censor.muted or not censor.muted):
                 reached = [target for target in targets if target in censor.spared]
-                self.fired["censorship"] += len(targets) - len(reached)
+                name = "selective_loss" if censor.muted else "censorship"
+                self.fired[name] += len(targets) - len(reached)
                 targets = reached
         return targets
 
@@ -257,6 +249,9 @@ class World:
             self._stop(at, i, a)
         elif kind == _START:
             self._start(at, i)
+        elif kind == _SPOIL:
+            assert isinstance(a, LogLoss | LogDamage)
+            self._spoil(at, i, a)
         else:
             self._fault(a, starts=kind == _FAULT)
 
@@ -301,6 +296,18 @@ class World:
         if is_down:
             self._notice_links(i)
 
+    def _spoil(self, at: int, i: int, fault: LogLoss | LogDamage) -> None:
+        self.trace.add(f"{at} {i} spoil {fault}")
+        if self.trace.is_kept:
+            self.trace.steps.append(Spoil(at, i, fault))
+        self._instances[i].spoil(fault)
+
+    def _question(self, i: int) -> None:
+        self.trace.add(f"{self._now} {i} ask")
+        if self.trace.is_kept:
+            self.trace.steps.append(Ask(self._now, i))
+        self._instances[i].question()
+
     def _notice_links(self, i: int) -> None:
         """Let the transports of `i` and of all others find out how their links stand."""
         own = self._instances[i].member
@@ -327,13 +334,30 @@ class World:
                 self._censors.remove(fault)
             case Clog(source=source, target=target, end_ms=end_ms):
                 self._network.clog(source, target, end_ms)
-            case Crash(instance=i, end_ms=end_ms):
-                self._push(self._now, _STOP, i, fault)
-                self._push(end_ms, _START, i)
+            case _:
+                self._fault_of_instance(fault)
+
+    def _fault_of_instance(self, fault: object) -> None:
+        match fault:
+            case Crash():
+                self._crash(fault)
             case Pause(instance=i, end_ms=end_ms):
                 self._paused_until[i] = end_ms
+            case Question(instance=i):
+                self._question(i)
+            case Blackout(end_ms=end_ms):
+                self.fired["blackout"] += 1
+                for i in range(len(self._instances)):
+                    self._crash(Crash(start_ms=self._now, end_ms=end_ms, instance=i))
+            case LogLoss(instance=i, end_ms=end_ms) | LogDamage(instance=i, end_ms=end_ms):
+                self._crash(Crash(start_ms=self._now, end_ms=end_ms, instance=i))
+                self._push(self._now, _SPOIL, i, fault)
             case _:
                 raise TypeError(f"not a fault: {fault}")
+
+    def _crash(self, crash: Crash) -> None:
+        self._push(self._now, _STOP, crash.instance, crash)
+        self._push(crash.end_ms, _START, crash.instance)
 
     def _heal(self) -> None:
         """End all faults; leave outside the core what is down down, and twins on any side."""
@@ -355,6 +379,8 @@ class World:
             if i not in plan.down_in_liveness:
                 self._start(self._now, i)
                 self._notice_links(i)
+        for i in plan.core:
+            self._question(i)
         self._part_twins()
         self._submit_more()
         for nonce in sorted(self._wanted):
@@ -398,7 +424,7 @@ class World:
                 raise InvariantViolation("view_growth", f"instance {i} is in {_view(instance)}")
 
     def _why_stuck(self) -> str:
-        lines = [f"not executed {LIVENESS_MS_MAX} ms after healing:"]
+        lines = ["not executed long after healing:"]
         for i in self.plan.core:
             instance = self._instances[i]
             assert isinstance(instance.replica, Replica)

@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from cli.fuzz import command
-from consensus.quorum import Quorum
 from consensus.sim import bugs
 from consensus.sim.faults import FAULTS
-from consensus.sim.planting import attribute
+from consensus.sim.planting import function
+from consensus.tally import prepared_certificate
 
 
 def invoke(*arguments):
@@ -43,16 +43,28 @@ def test_one_seed_has_the_same_trace_twice(flags):
 
 
 def test_a_violation_ends_with_1_and_the_shortest_run():
-    with attribute(Quorum, "certificate", property(bugs.one_too_few)):
-        many = invoke("--seeds", "2", "--workers", "1", "--json")
-        one = invoke("--seed", "0")
+    with function(prepared_certificate, bugs.prepared_with_the_primary_twice):
+        many = invoke("--seeds", "2", "--workers", "1", "--json", "--profile", "gentle")
+        first = json.loads(many.stdout)["violation_list"][0]
+        one = invoke("--seed", str(first["seed"]), "--profile", first["profile"])
     assert many.exit_code == one.exit_code == 1
     assert json.loads(many.stdout)["violations"] > 0
-    assert "hearth fuzz --seed" in many.stderr
-    assert "is sealed by" in one.stderr
+    assert f"hearth fuzz --seed {first['seed']} --profile gentle" in many.stderr
+    assert "has votes by" in one.stderr
     assert "PrePrepare" in one.stdout
 
 
-@pytest.mark.parametrize("arguments", [("--seeds", "0"), ("--n", "3"), ("--seed", "-1")])
+def test_a_seed_runs_under_the_profile_it_is_told():
+    drawn = json.loads(invoke("--seed", "5", "--json").stdout)
+    told = json.loads(invoke("--seed", "5", "--json", "--profile", "blackouts").stdout)
+    again = json.loads(invoke("--seed", "5", "--json", "--profile", drawn["profile"]).stdout)
+    assert told["profile"] == "blackouts"
+    assert told["faults_fired"]["blackout"] == 1
+    assert again == drawn
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--seeds", "0"), ("--n", "3"), ("--seed", "-1"), ("--profile", "mild")]
+)
 def test_what_cannot_be_run_is_refused(arguments):
     assert invoke(*arguments).exit_code == 2

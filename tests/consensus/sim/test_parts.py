@@ -7,13 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, App, Block, decode_block, digest_of
+from consensus.sim.app import (
+    AGE_MS_MAX,
+    GENESIS_DIGEST,
+    GENESIS_MS,
+    App,
+    Block,
+    decode_block,
+    digest_of,
+)
 from consensus.sim.disk import Disk
-from consensus.sim.faults import DEFAULT, PREFIX_MAX, TOLERANCE_MS, LinkQuality, draw_plan
+from consensus.sim.faults import (
+    BLACKOUTS,
+    PREFIX_MAX,
+    PROFILES,
+    TOLERANCE_MS,
+    Blackout,
+    LinkQuality,
+    LogDamage,
+    LogLoss,
+)
 from consensus.sim.keys import cluster_keys
 from consensus.sim.memory import require_bounded
 from consensus.sim.minimise import minimise
 from consensus.sim.network import Network
+from consensus.sim.plans import OUTAGE_MS, draw_plan
 from crypto.hashing import Digest
 
 
@@ -83,6 +101,58 @@ def test_a_crash_keeps_what_was_synced_and_a_prefix_of_the_rest(synced, tail, ke
     assert disk.log[: len(synced)] == synced
     assert tail.startswith(disk.log[len(synced) :])
     assert disk.durable_log == disk.log
+
+
+def log_of(*frames: bytes) -> Disk[int]:
+    disk: Disk[int] = Disk(Counter())
+    for frame in frames:
+        disk.append(frame)
+        disk.sync()
+    return disk
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), min_size=1), st.integers(0, 999))
+def test_damage_turns_one_bit_and_leaves_a_hole_unless_it_is_in_the_last_write(frames, place):
+    disk = log_of(*frames)
+    before = disk.log
+    disk.damage(place, bit=3)
+    changed = [i for i, (old, new) in enumerate(zip(before, disk.log, strict=True)) if old != new]
+    assert changed == [len(before) * place // 1000]
+    assert before[changed[0]] ^ disk.log[changed[0]] == 8
+    assert disk.is_damaged
+    assert disk.has_hole is (changed[0] < len(before) - len(frames[-1]))
+
+
+def test_a_log_that_is_cut_to_a_prefix_has_no_hole_any_more():
+    disk = log_of(b"one", b"two", b"three")
+    disk.damage(500, bit=0)
+    assert disk.has_hole
+    disk.rewrite(disk.log[:3])
+    assert not disk.is_damaged
+    assert not disk.has_hole
+
+
+def test_damage_behind_a_rewritten_log_is_no_hole():
+    disk = log_of(b"one", b"two")
+    disk.rewrite(b"all in one write")
+    disk.damage(100, bit=0)
+    assert not disk.has_hole
+
+
+def test_damage_before_a_torn_write_is_no_hole():
+    disk = log_of(b"one", b"two")
+    disk.append(b"three")
+    disk.crash(500)
+    disk.damage(900 * 3 // 4, bit=0)
+    assert disk.is_damaged
+    assert not disk.has_hole
+
+
+def test_a_lost_log_leaves_the_blocks():
+    disk = log_of(b"one")
+    disk.blocks.append(7)
+    disk.lose_log()
+    assert (disk.log, disk.blocks) == (b"", [7])
 
 
 def test_lost_and_torn_writes_are_counted():
@@ -175,17 +245,34 @@ def test_minimise_refuses_a_run_that_does_not_fail():
         minimise([1, 2], lambda _: False)
 
 
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 @pytest.mark.parametrize("n", [4, 5, 6, 7, 10])
-def test_a_plan_keeps_within_its_bounds(n):
+def test_a_plan_keeps_within_its_bounds(n, profile):
     f = (n - 1) // 3
     q = (n + f) // 2 + 1
     for seed in range(50):
-        plan = draw_plan(random.Random(seed), n, q, f, DEFAULT)
-        assert len(plan.twins) <= f
+        plan = draw_plan(random.Random(seed), n, q, f, profile)
+        assert len(plan.faulty) <= f
+        assert len(plan.twins) + len(plan.unsound) == len(plan.faulty)
         assert len(plan.core) == q
-        assert not set(plan.core) & {*plan.twins, *plan.down_in_liveness}
+        assert not set(plan.core) & {*plan.faulty, *plan.down_in_liveness}
+        assert len(set(plan.told) & set(plan.core)) >= f + 1
+        assert set(plan.flooders) <= set(plan.liars) <= set(range(n, len(plan.identities)))
+        spoilt = [x.instance for x in plan.faults if isinstance(x, LogLoss | LogDamage)]
+        assert sorted(spoilt) == list(plan.unsound)
         assert len(plan.skew_ms) == len(plan.drift_permille) == len(plan.identities)
         assert len({nonce for _, nonce in plan.submissions}) == len(plan.submissions)
+
+
+def test_nothing_begins_in_a_blackout_and_it_outlasts_the_age_of_a_block():
+    for seed in range(50):
+        plan = draw_plan(random.Random(seed), 4, 3, 1, BLACKOUTS)
+        (outage,) = (fault for fault in plan.faults if isinstance(fault, Blackout))
+        assert outage.end_ms - outage.start_ms >= OUTAGE_MS[0] > AGE_MS_MAX
+        assert outage.end_ms < plan.safety_ms + OUTAGE_MS[1]
+        dark = range(outage.start_ms + 1, outage.end_ms)
+        assert not any(fault.start_ms in dark for fault in plan.faults)
+        assert not any(at in dark for at, _ in plan.submissions)
 
 
 @pytest.mark.parametrize("is_real", [False, True])

@@ -11,20 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.sim.faults import (
-    CENSORED,
-    CRASHES,
+    DISKS,
     FAULTS,
     GENTLE,
-    LIARS,
-    PARTITIONS,
-    TWINS,
+    MIX,
+    PROFILES,
     Crash,
     Partition,
     Pause,
-    draw_plan,
 )
 from consensus.sim.fuzz import NS, make_world, run_seed, run_seeds
+from consensus.sim.plans import draw_plan
 from consensus.sim.replay import Replay, fails
+from consensus.sim.trace import Ask, Spoil, describe
 from consensus.sim.world import World
 
 
@@ -36,9 +35,9 @@ def test_without_faults_everything_commits_at_once(n):
     assert result.liveness_ms < 1_000
 
 
-@pytest.mark.parametrize("profile", [TWINS, LIARS, CENSORED, CRASHES, PARTITIONS])
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_no_seed_of_a_campaign_violates_a_property(profile):
-    """Breadth; `hearth fuzz --seed SEED` explains a seed of the default campaign."""
+    """Breadth; `hearth fuzz --seed SEED --profile NAME` explains a seed."""
     report = run_seeds(range(1_000, 1_012), workers=1, profile=profile)
     assert report.violations == ()
     assert report.blocks_decided > 12
@@ -111,6 +110,33 @@ def test_a_seed_gives_the_same_run_again():
     assert run_seed(11).trace_sha256 != run_seed(12).trace_sha256
 
 
+def test_a_seed_draws_its_profile_and_runs_the_same_under_its_name():
+    drawn = [run_seed(seed) for seed in range(6)]
+    assert len({result.profile for result in drawn}) > 1
+    for result in drawn:
+        again = run_seed(result.seed, profile=PROFILES[result.profile])
+        assert again.trace_sha256 == result.trace_sha256
+
+
+def test_every_profile_but_the_baseline_is_in_the_mix():
+    assert {profile.name for profile in MIX} == set(PROFILES) - {"gentle"}
+
+
+def test_an_instance_whose_log_has_a_hole_stays_down_and_others_start():
+    """Both happen: a start that is refused, and one from a log whose last write is cut off."""
+    refused = started = 0
+    for seed in range(40):
+        world = make_world(seed, profile=DISKS)
+        world.run()
+        for i in world.plan.unsound:
+            instance = world.cluster.instances[i]
+            if world.fired["log_damaged"] and i not in world.plan.down_in_liveness:
+                refused += instance.replica is None
+                started += instance.replica is not None
+    assert refused > 0
+    assert started > 0
+
+
 @pytest.mark.e2e
 def test_a_seed_gives_the_same_run_under_any_hash_seed():
     script = "from consensus.sim.fuzz import run_seed; print(run_seed(12).trace_sha256)"
@@ -136,6 +162,17 @@ def test_a_recorded_run_replays_and_every_half_of_it_is_a_possible_run(seed):
     Replay(world.plan).run(steps[: len(steps) // 2])
     Replay(world.plan).run(steps[::2])
     assert not fails(world.plan, steps, "agreement")
+
+
+def test_a_recorded_run_with_a_failing_disk_replays():
+    kinds = set()
+    for seed in range(8):
+        world = make_world(seed, profile=DISKS, is_recorded=True)
+        world.run()
+        Replay(world.plan).run(world.trace.steps)
+        kinds |= {type(step) for step in world.trace.steps}
+        assert len(describe(world.trace.steps)) == len(world.trace.steps)
+    assert {Spoil, Ask} <= kinds
 
 
 def test_results_do_not_depend_on_recording():
