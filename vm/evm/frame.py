@@ -230,7 +230,7 @@ class Frame:
             return
         if end > _UINT64_MAX:
             raise Halt(GAS_OVERFLOW)
-        new, old = prices.words(end), len(memory) >> 5
+        new, old = (end + 31) >> 5, len(memory) >> 5
         quadratic = new * new // prices.MEMORY_QUADRATIC - old * old // prices.MEMORY_QUADRATIC
         self.charge(prices.MEMORY_WORD * (new - old) + quadratic)
         memory.extend(bytes(32 * (new - old)))

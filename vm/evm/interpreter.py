@@ -53,8 +53,7 @@ def execute(
     limit = _UNLIMITED if compute_limit is None else compute_limit
     machine = Machine(world, env, limit, tracer)
     call = _first_call(world, message)
-    for address in (message.caller, call.address, env.coinbase, *env.precompiles):
-        world.warm_address(address)
+    world.warm_up((message.caller, call.address, env.coinbase, *env.precompiles))
     mark = world.snapshot()
     try:
         ended = _run_frames(machine, call)

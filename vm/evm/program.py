@@ -91,11 +91,15 @@ class Program:
         self.targets: set[int] = set()
         self._is_target: bytearray | None = None
 
-    def check_target(self, offset: int) -> None:
-        """Accept a JUMPDEST that is not push data (Yellow Paper, 9.4.3), or halt."""
+    def is_target(self, offset: int) -> bool:
+        """Return whether `offset` is a JUMPDEST that is not push data (Yellow Paper, 9.4.3)."""
         if self._is_target is None:
             self._is_target = _find_targets(self.code)
-        if offset >= len(self.code) or not self._is_target[offset]:
+        return offset < len(self.code) and self._is_target[offset] == 1
+
+    def check_target(self, offset: int) -> None:
+        """Accept a jump destination, or halt."""
+        if not self.is_target(offset):
             raise Halt(INVALID_JUMP)
         self.targets.add(offset)
 

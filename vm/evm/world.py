@@ -5,6 +5,7 @@ that a snapshot is a few integers and undoing a call frame costs as much as the 
 lives for one transaction: original values, warm sets and transient storage begin with it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, final
 
@@ -286,6 +287,10 @@ class World:
         self._put(self._transient, (address, slot), value)
 
     # Access lists (EIP-2929).
+
+    def warm_up(self, addresses: Iterable[bytes]) -> None:
+        """Make addresses warm for the whole transaction, whatever is undone."""
+        self._warm.update(dict.fromkeys(addresses))
 
     def warm_address(self, address: bytes) -> bool:
         """Make `address` warm and return whether it was cold."""
