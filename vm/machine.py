@@ -353,44 +353,33 @@ class Machine:
         question = Question(sender=sender, to=to, data=data, access_list=access_list)
         return questions.estimate_gas(self._host, self._info_at(header, time_ms), state, question)
 
-    def trace(
-        self, parent: Header, block: Block, state: StateReader, index: int, tracer: Tracer
-    ) -> Receipt:
-        """Execute a sealed block again up to the transaction at `index`, and show that one.
-
-        A deadline transaction has nothing to show: native contracts run there, nobody calls them.
+    def replay(self, parent: Header, block: Block, state: StateReader) -> Draft:
+        """Return a sealed block as it began, for `replay_next`.
 
         Args:
             parent: header of the block before.
             block: valid, as every sealed block is.
             state: the state after `parent`.
-            index: place of the transaction.
-            tracer: sees its frames and instructions.
-
-        Returns:
-            the transaction's receipt.
         """
-        draft = self._open(parent, block.header.time_ms, state)
-        raws = self._execute_deadlines(draft, block.transactions)
-        for place, raw in enumerate(raws, start=len(draft.raws)):
-            if place > index:
-                break
-            self._apply(draft, decode(raw), tracer if place == index else None)
-        return draft.receipts[index]
+        return self._open(parent, block.header.time_ms, state)
 
-    def state_within(
-        self, parent: Header, block: Block, state: StateReader, index: int
-    ) -> StateReader:
-        """Return the state between two transactions of a sealed block: before the one at `index`.
+    def replay_next(self, draft: Draft, raw: bytes, tracer: Tracer | None = None) -> Receipt:
+        """Execute the next transaction of a sealed block again, and return its receipt.
 
-        Arguments are those of `trace`; an `index` behind the last gives the state after it.
+        One at a time, so that a node can do other work in between. The draft's journal is the
+        state before and after; it may be reverted.
+
+        Args:
+            draft: behind the transactions before this one.
+            raw: of the sealed block, at this place.
+            tracer: sees its frames and instructions. A deadline transaction has nothing to show:
+                native contracts run there, nobody calls them.
         """
-        draft = self._open(parent, block.header.time_ms, state)
-        if index:
-            raws = self._execute_deadlines(draft, block.transactions)
-            for raw in raws[: index - len(draft.raws)]:
-                self._apply(draft, decode(raw))
-        return draft.journal
+        if raw[:1] == bytes((DEADLINE_TYPE,)):
+            self._apply_deadlines(draft, DeadlineTransaction(draft.info.height))
+        else:
+            self._apply(draft, decode(raw), tracer)
+        return draft.receipts[-1]
 
     def account_info(self, state: StateReader, address: bytes, time_ms: int) -> AccountInfo:
         """Return nonce, sponsor, and the gas that is left in the window at `time_ms`."""

@@ -1,6 +1,6 @@
 """geth's `prestateTracer` and `4byteTracer`: what state a transaction touches, what it calls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias, final
 
@@ -86,7 +86,7 @@ class TouchTracer:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Account:
+class TouchedAccount:
     """What a state holds of an address. There is no coin, so no balance."""
 
     nonce: int
@@ -100,62 +100,68 @@ class _Account:
         return not self.nonce and not self.code and not any(self.storage.values())
 
 
-_NOBODY = _Account(0, b"", {})
+_NOBODY = TouchedAccount(0, b"", {})
+Accounts: TypeAlias = dict[bytes, TouchedAccount]
+"""By address, in the order of the first touch."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatePictures:
-    """Writes what was touched as it is in some state."""
+class StateReads:
+    """How to read what was touched in some state, and which parts."""
 
-    tracer: TouchTracer
     code_at: CodeAt
     storage_at: StorageAt
     with_code: bool
     with_storage: bool
 
-    def before(self, state: StateReader) -> dict[str, Out]:
-        """Return every account that was touched, as it was; not those that did not exist yet."""
-        pictures: dict[str, Out] = {}
-        for address in self.tracer.touched:
-            account = self._account(state, address)
-            if not (account.is_empty and address in self.tracer.created):
-                pictures[to_data(address)] = _BALANCE | _fields(account, _NOBODY)
-        return pictures
+    def accounts(self, tracer: TouchTracer, state: StateReader) -> Accounts:
+        """Return every account that was touched, as it is in `state`."""
+        return {address: self._account(tracer, state, address) for address in tracer.touched}
 
-    def difference(self, before: StateReader, after: StateReader) -> dict[str, Out]:
-        """Return what changed, as geth's diffMode: old accounts, and the fields that are new."""
-        pre: dict[str, Out] = {}
-        post: dict[str, Out] = {}
-        for address in self.tracer.touched:
-            old, new = self._account(before, address), self._account(after, address)
-            if old == new:
-                continue
-            changed = [slot for slot in old.storage if old.storage[slot] != new.storage[slot]]
-            old, new = (
-                replace(account, storage={slot: account.storage[slot] for slot in changed})
-                for account in (old, new)
-            )
-            if not (old.is_empty and address in self.tracer.created):
-                pre[to_data(address)] = _BALANCE | _fields(old, _NOBODY)
-            post[to_data(address)] = _fields(new, old)
-        return {"pre": pre, "post": post}
-
-    def _account(self, state: StateReader, address: bytes) -> _Account:
+    def _account(self, tracer: TouchTracer, state: StateReader, address: bytes) -> TouchedAccount:
         code = self.code_at(state, address) if self.with_code else b""
-        self.tracer.budget.spend(2 * len(code))
-        slots = self.tracer.touched[address] if self.with_storage else {}
-        return _Account(
+        tracer.budget.spend(2 * len(code))
+        slots = tracer.touched[address] if self.with_storage else {}
+        return TouchedAccount(
             nonce=read_account(state, address).nonce,
             code=code,
             storage={slot: self.storage_at(state, address, slot) for slot in slots},
         )
 
 
+def before_json(before: Accounts, created: Collection[bytes]) -> dict[str, Out]:
+    """Return the accounts as they were, but for those that did not exist yet."""
+    return {
+        to_data(address): _BALANCE | _fields(account, _NOBODY)
+        for address, account in before.items()
+        if not (account.is_empty and address in created)
+    }
+
+
+def difference_json(
+    before: Accounts, after: Accounts, created: Collection[bytes]
+) -> dict[str, Out]:
+    """Return what changed, as geth's diffMode: the old accounts, and the fields that are new."""
+    pre: Accounts = {}
+    post: dict[str, Out] = {}
+    for address, old in before.items():
+        new = after[address]
+        if old != new:
+            changed = [slot for slot in old.storage if old.storage[slot] != new.storage[slot]]
+            pre[address] = _only(old, changed)
+            post[to_data(address)] = _fields(_only(new, changed), old)
+    return {"pre": before_json(pre, created), "post": post}
+
+
+def _only(account: TouchedAccount, slots: list[int]) -> TouchedAccount:
+    return replace(account, storage={slot: account.storage[slot] for slot in slots})
+
+
 _BALANCE: Final[dict[str, Out]] = {"balance": to_quantity(0)}
 
 
-def _fields(account: _Account, known: _Account) -> dict[str, Out]:
+def _fields(account: TouchedAccount, known: TouchedAccount) -> dict[str, Out]:
     """Return the fields of an account that differ from what is known, zeros left out."""
     fields: dict[str, Out] = {}
     if account.nonce not in (0, known.nonce):
