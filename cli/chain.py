@@ -1,4 +1,4 @@
-"""`hearth chain`: blocks, transactions, events; proofs that are verified without a node."""
+"""`hearth chain`: blocks, transactions, logs; traces and proofs have files of their own."""
 
 import datetime as dt
 from pathlib import Path
@@ -6,27 +6,41 @@ from typing import Any
 
 import click
 
-from cli import proof_file
-from cli.decode import describe_call, describe_log, event_names, event_topics, failure, in_words
+from cli import contract_artifact
+from cli.chain_proof import proof, verify_proof
+from cli.chain_trace import trace
+from cli.contract_send import resolver
+from cli.decode import event_names, event_topics, in_words
 from cli.errors import CommandError, Unusable
+from cli.known_contracts import Known, deployed
 from cli.output import print_fields, print_json, print_table
-from cli.target import Target, connected, find_target, readable_errors, run_async, with_target
-from crypto.errors import DecodeError, InvalidProof
-from crypto.keys import parse_address
+from cli.target import Target, connected, run_async, with_target
+from crypto.keys import checksum_address, parse_address
 from market.abi import ADDRESSES
-from market.contracts.erc20 import balance_key
-from node.home import load_genesis
-from node.rpc.client import RpcClient
-from testnet import strict_json
-from vm.context import storage_key
-from vm.genesis import Genesis
 
 HASH_CHARS = 66
+TOPICS_MAX = 4
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_abi_option = click.option(
+    "--abi",
+    "abi_files",
+    type=_FILE,
+    multiple=True,
+    help="JSON ABI or artifact of a contract in it; may be given more than once.",
+)
 
 
 @click.group()
 def command() -> None:
-    """Look at blocks, transactions, events and proofs."""
+    """Look at blocks, transactions, logs, traces and proofs."""
+
+
+for each in (proof, trace, verify_proof):
+    command.add_command(each)
+
+
+def _known(target: Target, abi_files: tuple[Path, ...] = ()) -> Known:
+    return Known(target.home, tuple(contract_artifact.load_abi(each) for each in abi_files))
 
 
 @command.command()
@@ -77,6 +91,7 @@ def block(target: Target, *, block: str, as_json: bool) -> None:
     names = {member.node_key: member.name for member in target.genesis.members}
     by_index = [names[key] for key in sorted(names)]
     signers = [by_index[each["member"]] for each in seal["signatures"]] if seal else []
+    known = _known(target)
     result = {
         "height": int(found["number"], 16),
         "hash": found["hash"],
@@ -89,7 +104,7 @@ def block(target: Target, *, block: str, as_json: bool) -> None:
         "sealed_by": signers,
         "view": seal["view"] if seal else None,
         "transactions": [
-            _transaction(tx, receipt)
+            _transaction(known, tx, receipt)
             for tx, receipt in zip(found["transactions"], receipts, strict=True)
         ],
     }
@@ -131,42 +146,54 @@ async def _block(target: Target, text: str) -> tuple[Any, Any, list[Any]]:
         return found, seal, receipts
 
 
-def _transaction(tx: dict[str, Any], receipt: dict[str, Any]) -> dict[str, Any]:
+def _transaction(known: Known, tx: dict[str, Any], receipt: dict[str, Any]) -> dict[str, Any]:
     """Return a transaction with what it did."""
     to, data = tx["to"], bytes.fromhex(tx["input"][2:])
     is_ok = int(receipt["status"], 16) == 1
     # The chain's own transactions, for due deadlines, are from nobody.
     is_deadline = int(tx["from"], 16) == 0
+    address = None if to is None else parse_address(to, "to")
+    created = receipt.get("contractAddress") if is_ok else None
     return {
         "hash": tx["hash"],
         "from": None if is_deadline else tx["from"],
         "to": None if is_deadline else to,
         "nonce": int(tx["nonce"], 16),
-        "call": None if to is None else describe_call(bytes.fromhex(to[2:]), data),
+        "call": None if address is None else known.describe_call(address, data),
+        "created": None if created is None else checksum_address(parse_address(created, "created")),
         "ok": is_ok,
-        "error": None if is_ok else failure(receipt["output"]),
+        "error": None if is_ok else known.reason(address, _bytes(receipt.get("output", "0x"))),
         "gas_used": int(receipt["gasUsed"], 16),
     }
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
 
 
 def _what(tx: dict[str, Any]) -> str:
     if tx["from"] is None:
         return "due deadlines"
+    if tx["to"] is None:
+        return f"creates {tx['created'] or 'nothing'}"
     call = tx["call"]
     return "unknown call" if call is None else f"{call['contract']}.{call['function']}"
 
 
 @command.command()
 @click.argument("transaction")
+@_abi_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_target
-def tx(target: Target, *, transaction: str, as_json: bool) -> None:
+def tx(target: Target, *, transaction: str, abi_files: tuple[Path, ...], as_json: bool) -> None:
     r"""Show a transaction: who called what, whether it succeeded, and its events.
 
     \b
-    Example:
+    Examples:
       hearth chain tx 0x3f2a…
+      hearth chain tx 0x3f2a… --abi Token.json
     """
+    known = _known(target, abi_files)
     if not transaction.startswith("0x") or len(transaction) != HASH_CHARS:
         raise Unusable(f"TRANSACTION must be 0x and 64 hex digits, got {transaction!r}")
     found, receipt = run_async(_tx(target, transaction))
@@ -174,10 +201,10 @@ def tx(target: Target, *, transaction: str, as_json: bool) -> None:
         result = {"hash": transaction, "block": None, "from": found["from"]}
         print_json(result) if as_json else click.echo("It waits for its block: `hearth node why`.")
         return
-    events = [describe_log(log) for log in receipt["logs"]]
+    events = [known.describe_log(log) for log in receipt["logs"]]
     result = {
         "block": int(receipt["blockNumber"], 16),
-        **_transaction(found, receipt),
+        **_transaction(known, found, receipt),
         "events": events,
     }
     if as_json:
@@ -206,44 +233,93 @@ async def _tx(target: Target, digest: str) -> tuple[Any, Any]:
 
 
 @command.command()
-@click.option("--contract", type=click.Choice(list(ADDRESSES)), help="Of this contract only.")
+@click.option("--contract", metavar="CONTRACT", help="Of this contract only: a name or 0x….")
 @click.option("--event", "event", metavar="NAME", help="Of this name only, such as Transfer.")
+@click.option(
+    "--topic",
+    "topics",
+    multiple=True,
+    metavar="HEX|any",
+    help="The first indexed value, then the next; an address or number may be short.",
+)
 @click.option("--from", "first", type=click.IntRange(0), default=0, help="First block.")
 @click.option("--to", "last", type=click.IntRange(0), help="Last block; the head.")
+@_abi_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_target
-def events(
+def logs(
     target: Target,
     *,
     contract: str | None,
     event: str | None,
+    topics: tuple[str, ...],
     first: int,
     last: int | None,
+    abi_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    r"""List events in the order of the chain.
+    r"""List logs in the order of the chain, as events where the contract is known.
 
     \b
     Examples:
-      hearth chain events --contract Market --event Settled
-      hearth chain events --from 100 --to 120 --json
+      hearth chain logs --contract Market --event Settled
+      hearth chain logs --event Transfer --topic any --topic 0x8ba1… --json
     """
     if last is not None and last < first:
         raise Unusable(f"--to {last} lies before --from {first}")
+    known = _known(target, abi_files)
     asked: dict[str, Any] = {
         "fromBlock": hex(first),
         "toBlock": "latest" if last is None else hex(last),
     }
+    address = None
     if contract is not None:
-        asked["address"] = "0x" + ADDRESSES[contract].hex()
-    if event is not None:
-        topics = ["0x" + topic.hex() for topic in event_topics(contract, event)]
-        if not topics:
-            known = ", ".join(event_names(contract))
-            raise Unusable(f"there is no event {event!r}; there are {known}")
-        asked["topics"] = [topics]
-    found = [describe_log(log) for log in run_async(_call(target, "eth_getLogs", asked))]
+        address = resolver(target, {**deployed(target.home), **ADDRESSES})(contract, "--contract")
+        asked["address"] = "0x" + address.hex()
+    asked["topics"] = [
+        None if event is None else _first_topics(known, address, event),
+        *(_topic(text) for text in topics),
+    ]
+    if len(asked["topics"]) > TOPICS_MAX:
+        raise Unusable(f"--topic: a log has at most {TOPICS_MAX - 1} beside its event's own")
+    found = [known.describe_log(log) for log in run_async(_call(target, "eth_getLogs", asked))]
     print_json(found) if as_json else _print_events(target, found)
+
+
+def _first_topics(known: Known, address: bytes | None, event: str) -> list[str]:
+    """Return the topics of the events with this name; raises Unusable that lists the names."""
+    natives = {native: name for name, native in ADDRESSES.items()}
+    name = None if address is None else natives.get(address)
+    abis = list(known.anywhere)
+    if address is not None and name is None:
+        own = known.named(address)
+        abis += [] if own is None else [own[1]]
+    found = [topic for each in abis for topic, kind in each.events.items() if kind.name == event]
+    names = [kind.name for each in abis for kind in each.events.values()]
+    if address is None or name is not None:
+        found += event_topics(name, event)
+        names += event_names(name)
+    if not found:
+        listed = ", ".join(sorted(set(names))) or "none that is known: give --abi FILE"
+        raise Unusable(f"there is no event {event!r}; there are {listed}")
+    return ["0x" + topic.hex() for topic in found]
+
+
+def _topic(text: str) -> str | None:
+    """Return 32 bytes in hex; shorter values are numbers and addresses, which stand behind."""
+    if text == "any":
+        return None
+    digits = text.removeprefix("0x")
+    if (
+        not text.startswith("0x")
+        or not 0 < len(digits) <= 64
+        or digits.strip("0123456789abcdefABCDEF")
+    ):
+        raise Unusable(f"--topic must be 0x and at most 64 hex digits, or any; got {text[:80]!r}")
+    return "0x" + digits.lower().rjust(64, "0")
+
+
+command.add_command(logs, "events")  # As it was called when only native contracts were there.
 
 
 def _print_events(target: Target, found: list[dict[str, Any]]) -> None:
@@ -262,113 +338,9 @@ def _print_events(target: Target, found: list[dict[str, Any]]) -> None:
     )
 
 
-# Proofs ------------------------------------------------------------------------------------------
-
-
-@command.command()
-@click.argument("key", required=False)
-@click.option("--balance", metavar="ACCOUNT", help="Prove the balance of a household or address.")
-@click.option(
-    "--token",
-    type=click.Choice(list(proof_file.TOKENS)),
-    default="money",
-    show_default=True,
-    help="Of it.",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("proof.json"), show_default=True
-)
-@with_target
-def proof(target: Target, *, key: str | None, balance: str | None, token: str, out: Path) -> None:
-    r"""Write a file that proves a value of the state, or that there is none, at the head.
-
-    KEY is a raw state key in hex. Whoever has the genesis file verifies the proof without
-    asking anybody.
-
-    \b
-    Examples:
-      hearth chain proof --balance h39
-      hearth chain proof 0x6d --out members.json
-    """
-    if (key is None) == (balance is None):
-        raise Unusable("give either KEY or --balance ACCOUNT")
-    if balance is not None:
-        account = target.address_of(balance, "--balance")
-        state_key = storage_key(proof_file.TOKENS[token], balance_key(account))
-    else:
-        state_key = _hex(key or "", "KEY")
-    claim = run_async(_proof(target, state_key))
-    _check(target.genesis, claim)
-    strict_json.write_file(out, claim.to_json())
-    print_fields(f"{out} is written", _words(proof_file.describe(target.genesis, claim)))
-    click.echo(f"Verify it anywhere: hearth chain verify-proof {out} --genesis genesis.json")
-
-
-async def _proof(target: Target, key: bytes) -> proof_file.StateProof:
-    async with connected(target) as client:
-        return await fetch_proof(client, target.genesis, key)
-
-
-async def fetch_proof(client: RpcClient, genesis: Genesis, key: bytes) -> proof_file.StateProof:
-    """Ask a node for the proof of a state key at its head."""
-    answer = await client.call("hearth_getProof", "0x" + key.hex())
-    return proof_file.StateProof.from_rpc(genesis, answer)
-
-
-@command.command(name="verify-proof")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
-    "--genesis",
-    "genesis_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The genesis file that one trusts; the household's own.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def verify_proof(*, file: Path, genesis_file: Path | None, as_json: bool) -> None:
-    r"""Verify a proof without asking a node: value, state root, block hash, seal.
-
-    Exits 1 if it does not prove what it says.
-
-    \b
-    Example:
-      hearth chain verify-proof proof.json --genesis genesis.json
-    """
-    with readable_errors():
-        genesis = load_genesis(genesis_file) if genesis_file else find_target(None, None).genesis
-        with file.open("rb") as source:
-            data = source.read(strict_json.FILE_BYTES_MAX + 1)
-        claim = proof_file.StateProof.from_json(data, file.name)
-        _check(genesis, claim)
-    result = proof_file.describe(genesis, claim)
-    print_json({"ok": True, **result}) if as_json else print_fields("Proven", _words(result))
-
-
-def _words(said: dict[str, Any]) -> dict[str, object]:
-    return {**said, "sealed_by": ", ".join(said["sealed_by"]) or "nobody: it is block 0"}
-
-
-def _check(genesis: Genesis, claim: proof_file.StateProof) -> None:
-    try:
-        proof_file.verify(genesis, claim)
-    except InvalidProof as error:
-        raise CommandError(f"the proof does not hold: {error}") from None
-
-
-def _hex(text: str, field: str) -> bytes:
-    try:
-        return bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        raise Unusable(f"{field} must be hex, got {text!r}") from None
-
-
 def _label(target: Target, text: str | None) -> str:
     """Return the name of an address in text, as far as it has one."""
-    if text is None:
-        return "-"
-    try:
-        return target.label(parse_address(text, "address"))
-    except DecodeError:
-        return text
+    return "-" if text is None else target.named(text)
 
 
 def _time(time_ms: int) -> str:

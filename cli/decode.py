@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
-from cli.target import revert_reason
 from crypto import abi, abi_event
 from crypto.errors import DecodeError
 from crypto.keys import checksum_address
@@ -102,11 +101,6 @@ def _word(value: Any, label: Callable[[str], str]) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 18 else text[:12] + "…"
-
-
-def failure(output: str) -> str:
-    """Return why a transaction failed, from its receipt's output."""
-    return revert_reason(_bytes(output))
 
 
 def _bytes(text: str) -> bytes:

@@ -13,15 +13,17 @@ from consensus.certificates import SIGNATURE_BYTES, Kind, Seal, SigningDomain, S
 from consensus.errors import MalformedMessage
 from consensus.membership import Epoch, Height, MemberIndex, Membership, View
 from crypto.errors import DecodeError, InvalidProof, InvalidSignature
-from crypto.keys import verify_ed25519
+from crypto.keys import checksum_address, verify_ed25519
 from crypto.merkle import PROOF_BYTES_MAX, Proof, verify_proof
 from market.abi import ENERGY_TOKEN, MONEY_TOKEN
 from market.contracts.erc20 import balance_key
 from node.natives import NATIVES
 from testnet import strict_json
 from testnet.errors import BadFile
+from vm.accounts import account_key, read_account
 from vm.block import HEADER_BYTES, Header, decode_header
 from vm.context import storage_key
+from vm.contract_state import slot_key
 from vm.genesis import Genesis
 from vm.machine import Machine
 
@@ -30,6 +32,7 @@ TOKENS = {"money": MONEY_TOKEN, "energy": ENERGY_TOKEN}
 """Whose balances are shown in words."""
 KEY_BYTES_MAX = 128
 VALUE_BYTES_MAX = 64 << 10
+SLOT_BYTES = 32
 _KEYS = ("version", "genesis", "key", "value", "proof", "header", "seal")
 
 
@@ -188,6 +191,7 @@ def describe(genesis: Genesis, claim: StateProof) -> dict[str, Any]:
             said["account"] = names.get(account) or "0x" + account.hex()
             said["balance"] = f"{eur(units)} EUR" if asset == "money" else f"{units} Wh"
             said["units"] = units
+    said |= _bytecode(claim)
     signers = [] if claim.seal is None else [member for member, _ in claim.seal.signatures]
     by_index = [m.name for m in sorted(genesis.members, key=lambda member: member.node_key)]
     return {
@@ -197,6 +201,28 @@ def describe(genesis: Genesis, claim: StateProof) -> dict[str, Any]:
         "time_ms": claim.header.time_ms,
         "sealed_by": [by_index[member] for member in signers],
     }
+
+
+def _bytecode(claim: StateProof) -> dict[str, Any]:
+    """Return what a proof says of an account, or of a storage slot of a contract."""
+    account, slot = account_key(b""), slot_key(b"", 0)[:-SLOT_BYTES]
+    if claim.key.startswith(slot) and len(claim.key) == len(slot) + 20 + SLOT_BYTES:
+        body = claim.key.removeprefix(slot)
+        return {
+            "contract": checksum_address(body[:20]),
+            "slot": str(int.from_bytes(body[20:], "big")),
+            "number": str(int.from_bytes(claim.value or b"", "big")),
+        }
+    if claim.key.startswith(account) and len(claim.key) == len(account) + 20:
+        address = claim.key.removeprefix(account)
+        read = read_account({claim.key: claim.value} if claim.value else {}, address)
+        return {
+            "account": checksum_address(address),
+            "nonce": read.nonce,
+            "sponsor": checksum_address(read.sponsor) if read.sponsor else None,
+            "code_hash": "0x" + read.code_hash.hex() if read.code_hash else None,
+        }
+    return {}
 
 
 def _seal(value: object, field: str) -> Seal:

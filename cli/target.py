@@ -16,7 +16,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, final
 import click
 
 from cli.errors import CommandError, Refused, Unreachable, Unusable
-from crypto import abi
 from crypto.errors import CryptoError, DecodeError
 from crypto.keys import AccountKey, checksum_address, parse_address
 from crypto.keystore import HouseholdKeys
@@ -214,16 +213,6 @@ async def submit(
             f"`hearth chain tx {receipt['transactionHash']}`"
         )
     return receipt
-
-
-def revert_reason(data: bytes) -> str:
-    """Return the text in Solidity's Error(string), or the bytes in hex."""
-    if data[:4] == abi.selector("Error(string)"):
-        try:
-            return str(abi.decode(("string",), data[4:])[0])
-        except DecodeError:
-            pass
-    return "0x" + data.hex()
 
 
 @asynccontextmanager

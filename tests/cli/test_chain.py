@@ -97,14 +97,40 @@ def test_deadlines_are_nobodys(here):
     assert any("due deadlines" in text for text in texts)
 
 
-def test_events_by_contract_and_name(here):
-    minted = run_json("chain", "events", "--contract", "Ramp", "--event", "DepositMinted")
+def test_logs_by_contract_and_name(here):
+    minted = run_json("chain", "logs", "--contract", "Ramp", "--event", "DepositMinted")
+    assert minted == run_json("chain", "events", "--contract", "Ramp", "--event", "DepositMinted")
     assert len(minted) == 5
     assert {event["contract"] for event in minted} == {"Ramp"}
     first = minted[0]["block"]
-    some = run_json("chain", "events", "--event", "Transfer", "--from", first, "--to", first)
+    some = run_json("chain", "logs", "--event", "Transfer", "--from", first, "--to", first)
     assert [event["block"] for event in some] == [first]
     assert "DepositMinted" in run("chain", "events", "--contract", "Ramp").stdout
+
+
+def test_logs_by_topic(here):
+    """A topic may be short, as people have addresses; any is any."""
+    args = ("chain", "logs", "--contract", "MoneyToken", "--event", "Transfer")
+    to = f"0x{here.household(2).address.hex()}"
+    found = run_json(*args, "--topic", "any", "--topic", to)
+    assert found
+    assert {event["values"]["to"].lower() for event in found} == {to}
+    everything = run_json(*args)
+    assert len(everything) > len(found)
+    assert run_json(*args, "--topic", "any") == everything
+    for topic in ("0x", "12", "0xzz", "0x" + "1" * 65):
+        assert "--topic must be" in run(*args, "--topic", topic, code=2).stderr
+    four = ("--topic", "any") * 4
+    assert "at most 3 beside" in run(*args, *four, code=2).stderr
+
+
+def test_logs_of_an_unknown_contract(here):
+    """Its events have names only with an ABI."""
+    stranger = "0x" + "77" * 20
+    assert run_json("chain", "logs", "--contract", stranger) == []
+    args = ("chain", "logs", "--contract", stranger, "--event", "Paid")
+    assert "none that is known: give --abi" in run(*args, code=2).stderr
+    assert "neither an address nor" in run("chain", "logs", "--contract", "Shop", code=2).stderr
 
 
 def test_unknown_events_are_refused(here):
@@ -139,8 +165,28 @@ def test_absence_and_raw_keys_are_proven(here, tmp_path):
     assert (result["value"], result["balance"]) == (None, "0 Wh")
     run("chain", "proof", f"0x{MEMBERS_KEY.hex()}", "--out", out)
     assert run_json("chain", "verify-proof", out)["value"] is not None
-    assert "either KEY or" in run("chain", "proof", code=2).stderr
+    assert "give one of KEY, --balance, --slot" in run("chain", "proof", code=2).stderr
+    both = run("chain", "proof", "0x6d", "--balance", here.names[0], code=2).stderr
+    assert "give one of" in both
     assert "KEY must be hex" in run("chain", "proof", "0xzz", code=2).stderr
+
+
+def test_an_account_and_a_slot_are_proven(here, tmp_path):
+    """A slot that was never written is proven absent: its value is zero."""
+    out = tmp_path / "proof.json"
+    here.send(here.household(1), "MoneyToken", "transfer", here.household(2).address, 1)
+    run("chain", "proof", "--account", here.names[1], "--out", out)
+    said = run_json("chain", "verify-proof", out)
+    address = here.household(1).address
+    nonce = here.chain.machine.next_nonce(here.chain.state(), address)
+    assert (said["nonce"], said["code_hash"]) == (nonce, None)
+    assert said["sponsor"].lower() == f"0x{address.hex()}"
+    run("chain", "proof", "--slot", "0x" + "77" * 20, "0x10", "--out", out)
+    said = run_json("chain", "verify-proof", out)
+    assert (said["value"], said["slot"], said["number"]) == (None, "16", "0")
+    for slot in ("-1", str(2**256), "x"):
+        args = ("chain", "proof", "--slot", "0x" + "77" * 20, slot)
+        assert "SLOT must be a number" in run(*args, code=2).stderr
 
 
 def test_a_changed_file_is_refused(here, tmp_path):
