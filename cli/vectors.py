@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--backend",
     type=click.Choice(("native", "sodium")),
@@ -40,61 +40,83 @@ def check(*, directory: Path, backend: str | None, as_json: bool) -> None:
     Examples:
       hearth vectors check vectors/monero --json
       hearth vectors check vectors/monero --backend sodium
+      hearth vectors check vectors/evm/state
     """
-    files = sorted(
-        path
-        for path in directory.rglob("*")
-        if path.is_file() and not path.name.upper().startswith(_ASIDE)
-    )
-    if not files:
-        raise Unusable(f"{directory}: no data file is in it")
+    files = _files(directory)
     try:
-        from cli.vector_files import check_file
+        from cli.vector_pool import check_files
         from crypto import curve
 
-        with curve.using(backend or curve.BACKEND):
-            used = curve.BACKEND
-            results = {path.relative_to(directory).as_posix(): check_file(path) for path in files}
+        used = backend or curve.BACKEND
+        results = dict(zip(files, check_files(list(files.values()), backend=used), strict=True))
     except ImportError as error:
         raise Unusable(f"the backend is not there: {error}") from None
-    _print(used, results, as_json=as_json)
+    if all(result.aside for result in results.values()):
+        raise Unusable(f"{directory}: no file in it is a test")
+    _print_json(used, results) if as_json else _print_table(used, results)
     failed = sum(result.failed for result in results.values())
     if failed:
         raise CommandError(f"{failed} failed")
 
 
-def _print(backend: str, results: "dict[str, FileResult]", *, as_json: bool) -> None:
+def _files(directory: Path) -> dict[str, Path]:
+    """Return the data files by their name below `directory`, which may be one file itself."""
+    if directory.is_file():
+        return {directory.name: directory}
+    files = {
+        path.relative_to(directory).as_posix(): path
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and not path.name.upper().startswith(_ASIDE)
+    }
+    if not files:
+        raise Unusable(f"{directory}: no data file is in it")
+    return files
+
+
+def _print_json(backend: str, results: "dict[str, FileResult]") -> None:
+    print_json(
+        {
+            "backend": backend,
+            "passed": sum(result.passed for result in results.values()),
+            "failed": sum(result.failed for result in results.values()),
+            "skipped": _skipped(results),
+            "aside": {name: result.aside for name, result in results.items() if result.aside},
+            "unknown": [name for name, result in results.items() if result.format is None],
+            "by_file": {
+                name: {
+                    "format": result.format,
+                    "passed": result.passed,
+                    "failed": result.failed,
+                    "skipped": len(result.skipped),
+                    "failures": list(result.failures[:_SHOWN_MAX]),
+                }
+                for name, result in results.items()
+                if not result.aside
+            },
+        }
+    )
+
+
+def _print_table(backend: str, results: "dict[str, FileResult]") -> None:
+    rows = [
+        (name, result.format or "unknown", result.passed, result.failed, len(result.skipped))
+        for name, result in results.items()
+        if not result.aside
+    ]
     passed = sum(result.passed for result in results.values())
     failed = sum(result.failed for result in results.values())
-    if as_json:
-        by_file = {
-            name: {
-                "format": result.format,
-                "passed": result.passed,
-                "failed": result.failed,
-                "failures": list(result.failures[:_SHOWN_MAX]),
-            }
-            for name, result in results.items()
-        }
-        unknown = [name for name, result in results.items() if result.format is None]
-        print_json(
-            {
-                "backend": backend,
-                "passed": passed,
-                "failed": failed,
-                "unknown": unknown,
-                "by_file": by_file,
-            }
-        )
-        return
-    rows = [
-        (name, result.format or "unknown", result.passed, result.failed)
-        for name, result in results.items()
-    ]
     print_table(f"{backend}: {passed} passed, {failed} failed", _COLUMNS, rows)
     for name, result in results.items():
+        if result.aside:
+            click.echo(f"{name}: left aside: {result.aside}", err=True)
         for failure in result.failures[:_SHOWN_MAX]:
             click.echo(f"{name}: {failure}", err=True)
+    for line in _skipped(results):
+        click.echo(f"{line}: left out", err=True)
 
 
-_COLUMNS = ("file", "format", "passed", "failed")
+def _skipped(results: "dict[str, FileResult]") -> list[str]:
+    return [f"{name}: {line}" for name, result in results.items() for line in result.skipped]
+
+
+_COLUMNS = ("file", "format", "passed", "failed", "skipped")
