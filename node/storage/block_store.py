@@ -124,7 +124,8 @@ class ChainStore:
             raise StorageError(f"block {block.height} does not follow: expected {expected}")
         height = _HEIGHT.pack(block.height)
         try:
-            with self._db.write_batch(sync=True) as batch:
+            # Transaction: an error of a read in here must not write half a batch.
+            with self._db.write_batch(sync=True, transaction=True) as batch:
                 put, delete = batch.put, batch.delete
                 put(_BLOCK + height, block.body)
                 put(_RECEIPTS + height, block.receipts)

@@ -3,12 +3,13 @@
 import tempfile
 from pathlib import Path
 
+import plyvel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto.hashing import tagged_hash
-from node.errors import HistoryUnavailable
+from node.errors import HistoryUnavailable, StorageError
 from node.storage import history
 from node.storage.block_store import ChainStore
 from tests.node.test_block_store import GENESIS, block
@@ -126,6 +127,22 @@ def test_rows_that_nobody_needs_are_removed(tmp_path):
 def rows(store):
     with store._db.iterator(prefix=b"u", include_value=False) as keys:
         return sum(1 for _ in keys)
+
+
+def test_an_error_while_a_batch_is_made_writes_nothing(tmp_path, monkeypatch):
+    """plyvel writes the batch of a `with` that raises, unless it is told not to."""
+    store = ChainStore(tmp_path / "chain", GENESIS)
+    write(store, 0, {b"a": b"0"})
+
+    def fail(*_):
+        raise plyvel.IOError("as asked")
+
+    monkeypatch.setattr(store._history, "_sweep", fail)
+    with pytest.raises(StorageError, match="as asked"):
+        write(store, 1, {b"a": b"1"})
+    assert (store.head[0], store.get(b"a"), store.body(1)) == (0, b"0", None)
+    assert rows(store) == 0
+    store.close()
 
 
 def test_a_torn_last_batch_takes_its_rows_along(tmp_path):
