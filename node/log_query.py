@@ -52,6 +52,7 @@ def log_entries(record: BlockRecord) -> Iterator[LogEntry]:
             yield LogEntry(
                 height=record.height,
                 block_hash=record.hash,
+                time_ms=record.header.time_ms,
                 transaction_hash=record.transaction_hashes[index],
                 transaction_index=index,
                 log_index=log_index,

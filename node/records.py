@@ -32,6 +32,8 @@ class LogEntry:
 
     height: int
     block_hash: Digest
+    time_ms: int
+    """Of the block."""
     transaction_hash: bytes
     transaction_index: int
     log_index: int

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from node.chain import Chain
+from node.errors import HistoryUnavailable
 from node.records import BlockRecord, LogEntry
 from node.rpc.errors import Code, RpcFault
 from node.rpc.values import (
@@ -20,16 +21,28 @@ from node.rpc.values import (
     read_object,
     read_quantity,
 )
+from vm.block import Header
+from vm.errors import TxReason
 from vm.gas import tx_gas_limit
+from vm.state import StateReader
 
 LOGS_MAX = 10_000
 """Logs in one answer; as the public Ethereum services."""
+RANGE_MAX = 1_000_000
+"""Heights in one log query: half a second of reading blooms, in slices."""
 LOG_SPAN = 512
 """Heights that are searched between two turns of the event loop."""
 ADDRESSES_MAX = 256
 TOPIC_CHOICES_MAX = 256
 TOPICS_MAX = 4
 
+ACCESS_LIST_MAX = 1_024
+"""Addresses of a call's access list, and slots of each."""
+_OTHER_KINDS = frozenset(("blobs", "blobVersionedHashes", "maxFeePerBlobGas", "authorizationList"))
+"""Of blob and set-code transactions (EIP-4844, EIP-7702), which do not exist here."""
+_IGNORED_QUANTITIES = (
+    "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "nonce", "chainId", "type",
+)  # fmt: skip
 _CALL_KEYS = frozenset(
     (
         "from", "to", "gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "value", "nonce",
@@ -44,9 +57,25 @@ class CallArgs:
     """A call without a signature, as `eth_call` and `eth_estimateGas` take it."""
 
     sender: bytes
-    to: bytes
+    to: bytes | None
+    """None: create a contract."""
     data: bytes
     gas: int
+    """Limit as a transaction has it: what the payload costs is in it."""
+    access_list: tuple[tuple[bytes, tuple[bytes, ...]], ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StateView:
+    """The state after a block, for questions."""
+
+    header: Header
+    state: StateReader
+    time_ms: int
+    """What a contract takes for now: the clock at the head, the block's own time before it."""
+    is_pending: bool
+    """Whether what waits was asked for as well."""
 
 
 @final
@@ -73,50 +102,87 @@ def find_record(chain: Chain, block: BlockId) -> BlockRecord | None:
             return chain.record(block)
 
 
-def require_head(chain: Chain, value: Json) -> Tag:
-    """Return the tag if a block parameter means the head's state: older state is not kept.
+def read_state(chain: Chain, value: Json) -> StateView:
+    """Return the state that a block parameter means.
 
     Raises:
-        RpcFault: another block.
+        RpcFault: there is no such block, or its state is not kept any more.
     """
     block = read_block(value)
     if isinstance(block, Tag) and block is not Tag.EARLIEST:
-        return block
-    record = find_record(chain, block)
-    if record is None:
+        return _head_state(chain, is_pending=block is Tag.PENDING)
+    header = chain.header(0 if isinstance(block, Tag) else block)
+    if header is None:
         raise RpcFault(Code.SERVER, "header not found")
-    if record.height != chain.height:
-        message = f"historical state is not available: block {record.height} is not the latest"
-        raise RpcFault(Code.SERVER, message)
-    return Tag.LATEST
+    if header.number == chain.height:
+        return _head_state(chain, is_pending=False)
+    try:
+        state = chain.state_at(header.number)
+    except HistoryUnavailable as error:
+        raise RpcFault(Code.SERVER, str(error)) from None
+    return StateView(header, state, header.time_ms, is_pending=False)
+
+
+def oldest_state(chain: Chain) -> int:
+    """Return the height of the oldest block whose state can be asked for."""
+    try:
+        chain.state_at(0)
+    except HistoryUnavailable as error:
+        return error.oldest
+    return 0
+
+
+def _head_state(chain: Chain, *, is_pending: bool) -> StateView:
+    now_ms = max(chain.now_ms(), chain.head.time_ms)
+    return StateView(chain.head, chain.state(), now_ms, is_pending)
 
 
 def read_call(chain: Chain, value: Json) -> CallArgs:
     """Return the arguments of a call; fees and nonce are read for their form and ignored.
 
     Raises:
-        RpcFault: a value (there is no coin) or a missing `to` (nothing can be created yet).
+        RpcFault: a value (there is no coin), or a kind of transaction that does not exist here.
     """
     call = read_object(value, "call")
     for key in call:
+        if key in _OTHER_KINDS:
+            raise RpcFault(Code.SERVER, f"{TxReason.TYPE_NOT_SUPPORTED.text}: call.{key}")
         if key not in _CALL_KEYS:
             raise BadValue(f"call.{key[:64]}: is not known")
+    for key in _IGNORED_QUANTITIES:
+        if call.get(key) is not None:
+            read_quantity(call[key], f"call.{key}")
     limit = tx_gas_limit(chain.genesis.block_gas_limit)
     data, input_ = call.get("data"), call.get("input")
     if data is not None and input_ is not None and data != input_:
         raise BadValue("call.data: differs from call.input; give one of them")
     if call.get("value") is not None and read_quantity(call["value"], "call.value"):
         raise RpcFault(Code.SERVER, "insufficient funds for gas * price + value")
-    if call.get("to") is None:
-        raise RpcFault(Code.SERVER, "contract creation not supported")
-    sender, gas = call.get("from"), call.get("gas")
+    sender, to, gas = call.get("from"), call.get("to"), call.get("gas")
     payload = data if data is not None else input_
     return CallArgs(
         sender=bytes(20) if sender is None else read_address(sender, "call.from"),
-        to=read_address(call["to"], "call.to"),
+        to=None if to is None else read_address(to, "call.to"),
         data=b"" if payload is None else read_data(payload, "call.data", max_length=128 << 10),
         gas=limit if gas is None else min(read_quantity(gas, "call.gas"), limit),
+        access_list=_access_list(call.get("accessList")),
     )
+
+
+def _access_list(value: Json) -> tuple[tuple[bytes, tuple[bytes, ...]], ...]:
+    field = "call.accessList"
+    entries = []
+    for item in [] if value is None else read_list(value, field, ACCESS_LIST_MAX):
+        entry = read_object(item, field, ("address", "storageKeys"))
+        keys = entry.get("storageKeys")
+        slots = [] if keys is None else read_list(keys, f"{field}.storageKeys", ACCESS_LIST_MAX)
+        entries.append(
+            (
+                read_address(entry.get("address"), f"{field}.address"),
+                tuple(read_hash(slot, f"{field}.storageKeys") for slot in slots),
+            )
+        )
+    return tuple(entries)
 
 
 def read_log_range(chain: Chain, value: Json) -> LogRange:
@@ -127,7 +193,10 @@ def read_log_range(chain: Chain, value: Json) -> LogRange:
     topics = tuple(_topic(choice, i) for i, choice in enumerate(_topics(given.get("topics"))))
     if given.get("blockHash") is not None:
         if given.get("fromBlock") is not None or given.get("toBlock") is not None:
-            raise BadValue("filter: cannot specify both BlockHash and FromBlock/ToBlock")
+            raise BadValue(
+                "invalid argument 0: cannot specify both BlockHash and FromBlock/ToBlock, "
+                "choose one or the other"
+            )
         height = chain.store.height_of(read_hash(given["blockHash"], "filter.blockHash"))
         if height is None:
             raise RpcFault(Code.SERVER, "unknown block")
@@ -135,7 +204,7 @@ def read_log_range(chain: Chain, value: Json) -> LogRange:
     first = _height(chain, given.get("fromBlock"), "filter.fromBlock")
     last = _height(chain, given.get("toBlock"), "filter.toBlock")
     if last is not None and (chain.height if first is None else first) > last:
-        raise BadValue("invalid block range params: toBlock lies before fromBlock")
+        raise BadValue("invalid block range params")
     return LogRange(addresses, topics, chain.height if first is None else first, last)
 
 
@@ -181,6 +250,12 @@ def _topic(choice: Json, index: int) -> frozenset[bytes]:
 def _many(value: Json, field: str, max_length: int) -> list[Json]:
     """Return one value, or each of an array."""
     return read_list(value, field, max_length) if isinstance(value, list) else [value]
+
+
+def check_range(first: int, last: int) -> None:
+    """Refuse a log query over too many blocks; the words are geth's. Raises BadValue."""
+    if last - first >= RANGE_MAX:
+        raise BadValue(f"exceed maximum block range: {RANGE_MAX}")
 
 
 async def find_logs(chain: Chain, asked: LogRange, first: int, last: int) -> list[LogEntry]:

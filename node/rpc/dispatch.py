@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, final
 import structlog
 
 from crypto.errors import DecodeError
-from node.errors import MempoolFull, NodeError, StorageError
+from node.errors import HistoryUnavailable, MempoolFull, NodeError, StorageError
 from node.failure import report
 from node.rpc.errors import Code, RpcFault, full_pool, invalid_params, refused_transaction
 from node.rpc.values import Args, BadValue, Json, Out
@@ -18,6 +18,8 @@ from vm.errors import InvalidTransaction
 
 BATCH_MAX = 100
 BODY_BYTES_MAX = 1 << 20
+ANSWER_BYTES_MAX = 32 << 20
+"""Of a body's answer, a batch's calls taken together: geth cuts a batch in the same way."""
 _YIELD_EVERY = 4
 """Calls of a batch between two turns of the event loop: votes must not wait for a batch."""
 
@@ -65,34 +67,45 @@ class Dispatcher:
             fault = RpcFault(Code.PARSE_ERROR, f"parse error: {error}"[:200])
             return _render(_failure(None, fault))
         if not isinstance(request, list):
-            response = await self._one(request, caller)
-            return None if response is None else _render(response)
+            response = await self._one(request, caller, ANSWER_BYTES_MAX)
+            return response or None
         if not 0 < len(request) <= BATCH_MAX:
             message = f"a batch must have 1 to {BATCH_MAX} calls, got {len(request)}"
             return _render(_failure(None, RpcFault(Code.INVALID_REQUEST, message)))
-        responses = []
+        responses, room = [], ANSWER_BYTES_MAX
         for index, item in enumerate(request, 1):
-            response = await self._one(item, caller)
-            if response is not None:
+            response = await self._one(item, caller, room)
+            if response:
                 responses.append(response)
+                room -= len(response)
             if index % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        return _render(responses) if responses else None
+        return f"[{','.join(responses)}]" if responses else None
 
-    async def _one(self, request: Json, caller: Caller) -> dict[str, Out] | None:
-        """Answer one call; a call without an id is carried out and not answered."""
+    async def _one(self, request: Json, caller: Caller, room: int) -> str:
+        """Return the answer to one call, of about `room` bytes at most; "" to one without an id.
+
+        A call of a batch for whose answer there is no room is not carried out.
+        """
         if not isinstance(request, dict):
             fault = RpcFault(Code.INVALID_REQUEST, "a call must be an object")
-            return _failure(None, fault)
+            return _render(_failure(None, fault))
         name, id_ = request.get("method"), request.get("id")
         if request.get("jsonrpc") != "2.0" or not isinstance(name, str) or not _is_id(id_):
             message = 'jsonrpc must be "2.0", method text, id text or a number'
-            return _failure(None, RpcFault(Code.INVALID_REQUEST, message))
+            return _render(_failure(None, RpcFault(Code.INVALID_REQUEST, message)))
         try:
+            if room <= 0:
+                raise _too_large()
             result = await self._call(name, request.get("params"), caller)
+            if "id" not in request:
+                return ""
+            answer = _render({"jsonrpc": "2.0", "id": id_, "result": result})
+            if len(answer) > room:
+                raise _too_large()
         except RpcFault as fault:
-            return None if "id" not in request else _failure(id_, fault)
-        return None if "id" not in request else {"jsonrpc": "2.0", "id": id_, "result": result}
+            return "" if "id" not in request else _render(_failure(id_, fault))
+        return answer
 
     async def _call(self, name: str, params: Json, caller: Caller) -> Out:
         method = self._methods.get(name) or caller.extra.get(name)
@@ -117,6 +130,10 @@ def _is_id(value: Json) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, str | int | None) and not isinstance(value, bool)
+
+
+def _too_large() -> RpcFault:
+    return RpcFault(Code.RESPONSE_TOO_LARGE, "response too large")
 
 
 def _refuse_constant(name: str) -> None:
@@ -148,6 +165,8 @@ def _fault(name: str, error: Exception) -> RpcFault:
             return full_pool(error)
         case BadValue() | DecodeError():
             return RpcFault(Code.INVALID_PARAMS, str(error))
+        case HistoryUnavailable():
+            return RpcFault(Code.SERVER, str(error))
         case StorageError():
             report(f"{name} cannot read the store", error)  # It stops the node.
             return RpcFault(Code.INTERNAL, str(error))

@@ -10,6 +10,21 @@ from node.rpc.values import Out, to_data
 from vm.errors import InvalidTransaction
 
 _ERROR_SELECTOR = abi.selector("Error(string)")
+_PANIC_SELECTOR = abi.selector("Panic(uint256)")
+_REVERTED = "execution reverted"
+_PANICS = {
+    0x00: "generic panic",
+    0x01: "assert(false)",
+    0x11: "arithmetic underflow or overflow",
+    0x12: "division or modulo by zero",
+    0x21: "enum overflow",
+    0x22: "invalid encoded storage byte array accessed",
+    0x31: "out-of-bounds array access; popping on an empty array",
+    0x32: "out-of-bounds access of an array or bytesN",
+    0x41: "out of memory",
+    0x51: "uninitialized function",
+}
+"""Solidity's panic codes in geth's words."""
 
 
 class Code(IntEnum):
@@ -22,6 +37,8 @@ class Code(IntEnum):
     INTERNAL = -32603
     SERVER = -32000
     """geth's code for a transaction or call that is refused."""
+    RESPONSE_TOO_LARGE = -32003
+    """geth's code for an answer above the limit of bytes."""
     LIMIT_EXCEEDED = -32005
     UNAUTHORISED = -32050
     NOT_SEALED = -32051
@@ -70,16 +87,29 @@ def full_pool(error: MempoolFull) -> RpcFault:
 def reverted(output: bytes) -> RpcFault:
     """Return geth's answer to a call that reverts."""
     reason = revert_reason(output)
-    message = f"execution reverted: {reason}" if reason else "execution reverted"
+    message = f"{_REVERTED}: {reason}" if reason else _REVERTED
     return RpcFault(Code.REVERTED, message, to_data(output))
 
 
+def call_failed(output: bytes, error: str) -> RpcFault:
+    """Return geth's answer to a call that fails: a revert has its data, a halt only its reason."""
+    if error in ("", _REVERTED):
+        return reverted(output)
+    return RpcFault(Code.SERVER, error)
+
+
 def revert_reason(output: bytes) -> str:
-    """Return the text in Solidity's Error(string); empty if `output` is something else."""
-    if output[:4] != _ERROR_SELECTOR:
-        return ""
+    """Return the text in Solidity's Error(string) or the meaning of its Panic(uint256).
+
+    Empty if `output` is something else.
+    """
+    selector, payload = output[:4], output[4:]
     try:
-        (reason,) = abi.decode(("string",), output[4:])
+        if selector == _ERROR_SELECTOR:
+            return str(abi.decode(("string",), payload)[0])
+        if selector == _PANIC_SELECTOR:
+            (code,) = abi.decode(("uint256",), payload)
+            return _PANICS.get(code, f"unknown panic code: {code:#x}")
     except DecodeError:
         return ""
-    return str(reason)
+    return ""

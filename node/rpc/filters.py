@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
 from node.chain import Chain
-from node.rpc.chain_reads import LogRange, find_logs
+from node.rpc.chain_reads import LogRange, check_range, find_logs
 from node.rpc.errors import Code, RpcFault
 from node.rpc.values import Out, to_data
-from node.rpc.views import log_json
+from node.rpc.views import log_json, pending_json
 from vm.transaction import Transaction
 
 FILTERS_MAX = 256
@@ -18,7 +18,7 @@ FILTERS_MAX = 256
 IDLE_MS = 300_000
 """As geth: a filter that is not polled for five minutes is forgotten."""
 PENDING_MAX = 10_000
-"""Hashes kept for a filter of pending transactions; the oldest are dropped."""
+"""Transactions kept for a filter of pending ones; the oldest are dropped."""
 BLOCKS_MAX = 10_000
 """Block hashes in one answer; the rest follows at the next poll."""
 
@@ -43,9 +43,10 @@ class BlockFilter:
 @final
 @dataclass(slots=True)
 class PendingFilter:
-    """Hashes of transactions admitted since the last poll."""
+    """Transactions admitted since the last poll: their hashes, or all of them."""
 
-    hashes: deque[bytes] = field(default_factory=lambda: deque(maxlen=PENDING_MAX))
+    is_full: bool
+    admitted: deque[Transaction] = field(default_factory=lambda: deque(maxlen=PENDING_MAX))
 
 
 Filter: TypeAlias = "LogFilter | BlockFilter | PendingFilter"
@@ -72,9 +73,9 @@ class Filters:
         """Make a filter of new block hashes."""
         return self._add(BlockFilter(self._chain.height + 1))
 
-    def add_pending(self) -> str:
-        """Make a filter of hashes of pending transactions."""
-        return self._add(PendingFilter())
+    def add_pending(self, *, is_full: bool = False) -> str:
+        """Make a filter of pending transactions' hashes; `is_full` gives them whole."""
+        return self._add(PendingFilter(is_full))
 
     def remove(self, name: str) -> bool:
         """Forget a filter; False if it is not there."""
@@ -93,9 +94,11 @@ class Filters:
             case BlockFilter(first):
                 found.next_height = min(chain.height + 1, first + BLOCKS_MAX)
                 return [to_data(chain.store.digest(h)) for h in range(first, found.next_height)]
-            case PendingFilter(hashes):
-                answer: list[Out] = [to_data(each) for each in hashes]
-                hashes.clear()
+            case PendingFilter(is_full, admitted):
+                answer: list[Out] = [
+                    pending_json(tx) if is_full else to_data(tx.hash) for tx in admitted
+                ]
+                admitted.clear()
                 return answer
 
     async def logs(self, name: str) -> list[Out]:
@@ -105,6 +108,7 @@ class Filters:
             raise RpcFault(Code.SERVER, "filter not found")
         range_, height = found.range, self._chain.height
         last = height if range_.last is None else range_.last
+        check_range(range_.first, min(last, height))
         entries = await find_logs(self._chain, range_, range_.first, last)
         return [log_json(entry) for entry in entries]
 
@@ -132,8 +136,8 @@ class Filters:
             del self._filters[name]
 
     def _on_transaction(self, tx: Transaction, is_own: bool) -> None:  # noqa: FBT001
-        """Note the hash; part of the chain's callback signature is not needed here."""
+        """Note the transaction; part of the chain's callback signature is not needed here."""
         del is_own
         for made, _ in self._filters.values():
             if isinstance(made, PendingFilter):
-                made.hashes.append(tx.hash)
+                made.admitted.append(tx)

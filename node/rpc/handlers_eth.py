@@ -1,13 +1,18 @@
-"""`eth_`, `net_` and `web3_`: what Ethereum's wallets and libraries call, on the sealed head."""
+"""`eth_`, `net_` and `web3_` without the state: the node, blocks, transactions, logs, filters."""
 
+from collections.abc import Callable
 from typing import final
 
 from crypto.hashing import keccak256
 from node.chain import VERSION, Chain
-from node.p2p.network import PeerNetwork
-from node.rpc.chain_reads import find_logs, find_record, read_call, read_log_range, require_head
-from node.rpc.dispatch import Method
-from node.rpc.errors import reverted
+from node.rpc.chain_reads import (
+    check_range,
+    find_logs,
+    find_record,
+    oldest_state,
+    read_log_range,
+)
+from node.rpc.dispatch import Handler
 from node.rpc.filters import Filters
 from node.rpc.values import (
     U64_MAX,
@@ -15,8 +20,6 @@ from node.rpc.values import (
     BadValue,
     Json,
     Out,
-    Tag,
-    read_address,
     read_block,
     read_bool,
     read_data,
@@ -34,9 +37,6 @@ from node.rpc.views import (
     receipt_json,
     transaction_json,
 )
-from vm.errors import CallReverted
-from vm.native import SENTINEL_CODE
-from vm.transaction import TX_BYTES_MAX
 
 FEE_HISTORY_MAX = 1_024
 PERCENTILES_MAX = 100
@@ -47,54 +47,48 @@ _FILTER_ID_LENGTH = 34
 class EthMethods:
     """Handlers over one chain; each takes the positional arguments of a call."""
 
-    def __init__(self, chain: Chain, network: PeerNetwork, filters: Filters) -> None:
+    def __init__(self, chain: Chain, peers: Callable[[], int], filters: Filters) -> None:
+        """Serve `chain`; `peers` says how many members this node is linked with."""
         self._chain = chain
-        self._network = network
+        self._peers = peers
         self._filters = filters
         self._gas_limit = chain.genesis.block_gas_limit
 
-    def table(self) -> dict[str, Method]:
-        """Return the methods by name."""
+    def table(self) -> dict[str, Handler]:
+        """Return the handlers by name."""
         return {
-            "web3_clientVersion": Method(handler=self.client_version),
-            "web3_sha3": Method(handler=self.sha3, required=1),
-            "net_version": Method(handler=lambda _: str(self._chain.chain_id)),
-            "net_listening": Method(handler=lambda _: True),
-            "net_peerCount": Method(handler=lambda _: to_quantity(len(self._network.up))),
-            "eth_chainId": Method(handler=lambda _: to_quantity(self._chain.chain_id)),
-            "eth_syncing": Method(handler=self.syncing),
-            "eth_blockNumber": Method(handler=lambda _: to_quantity(self._chain.height)),
-            "eth_accounts": Method(handler=lambda _: []),
-            "eth_gasPrice": Method(handler=lambda _: "0x0"),
-            "eth_maxPriorityFeePerGas": Method(handler=lambda _: "0x0"),
-            "eth_feeHistory": Method(handler=self.fee_history, required=2, optional=1),
-            "eth_getBalance": Method(handler=self.balance, required=1, optional=1),
-            "eth_getTransactionCount": Method(handler=self.nonce, required=1, optional=1),
-            "eth_getCode": Method(handler=self.code, required=1, optional=1),
-            "eth_getStorageAt": Method(handler=self.storage_at, required=2, optional=1),
-            "eth_getBlockByNumber": Method(handler=self.block, required=1, optional=1),
-            "eth_getBlockByHash": Method(handler=self.block, required=1, optional=1),
-            "eth_getBlockReceipts": Method(handler=self.block_receipts, required=1),
-            "eth_getBlockTransactionCountByNumber": Method(handler=self.block_count, required=1),
-            "eth_getBlockTransactionCountByHash": Method(handler=self.block_count, required=1),
-            "eth_getTransactionByBlockNumberAndIndex": Method(handler=self.at_index, required=2),
-            "eth_getTransactionByBlockHashAndIndex": Method(handler=self.at_index, required=2),
-            "eth_getUncleCountByBlockNumber": Method(handler=self.uncle_count, required=1),
-            "eth_getUncleCountByBlockHash": Method(handler=self.uncle_count, required=1),
-            "eth_getTransactionByHash": Method(handler=self.transaction, required=1),
-            "eth_getTransactionReceipt": Method(handler=self.receipt, required=1),
-            "eth_call": Method(handler=self.call, required=1, optional=1),
-            "eth_estimateGas": Method(handler=self.estimate_gas, required=1, optional=1),
-            "eth_sendRawTransaction": Method(handler=self.send_raw, required=1),
-            "eth_getLogs": Method(handler=self.logs, required=1),
-            "eth_newFilter": Method(handler=self.new_filter, required=1),
-            "eth_newBlockFilter": Method(handler=lambda _: self._filters.add_blocks()),
-            "eth_newPendingTransactionFilter": Method(
-                handler=lambda _: self._filters.add_pending(), optional=1
-            ),
-            "eth_getFilterChanges": Method(handler=self.filter_changes, required=1),
-            "eth_getFilterLogs": Method(handler=self.filter_logs, required=1),
-            "eth_uninstallFilter": Method(handler=self.uninstall, required=1),
+            "web3_clientVersion": self.client_version,
+            "web3_sha3": self.sha3,
+            "net_version": lambda _: str(self._chain.chain_id),
+            "net_listening": lambda _: True,
+            "net_peerCount": lambda _: to_quantity(self._peers()),
+            "eth_chainId": lambda _: to_quantity(self._chain.chain_id),
+            "eth_syncing": self.syncing,
+            "eth_blockNumber": lambda _: to_quantity(self._chain.height),
+            "eth_accounts": lambda _: [],
+            "eth_gasPrice": lambda _: "0x0",
+            "eth_maxPriorityFeePerGas": lambda _: "0x0",
+            "eth_baseFee": lambda _: "0x0",
+            "eth_feeHistory": self.fee_history,
+            "eth_capabilities": self.capabilities,
+            "eth_getBlockByNumber": self.block,
+            "eth_getBlockByHash": self.block,
+            "eth_getBlockReceipts": self.block_receipts,
+            "eth_getBlockTransactionCountByNumber": self.block_count,
+            "eth_getBlockTransactionCountByHash": self.block_count,
+            "eth_getTransactionByBlockNumberAndIndex": self.at_index,
+            "eth_getTransactionByBlockHashAndIndex": self.at_index,
+            "eth_getUncleCountByBlockNumber": self.uncle_count,
+            "eth_getUncleCountByBlockHash": self.uncle_count,
+            "eth_getTransactionByHash": self.transaction,
+            "eth_getTransactionReceipt": self.receipt,
+            "eth_getLogs": self.logs,
+            "eth_newFilter": self.new_filter,
+            "eth_newBlockFilter": lambda _: self._filters.add_blocks(),
+            "eth_newPendingTransactionFilter": self.new_pending_filter,
+            "eth_getFilterChanges": self.filter_changes,
+            "eth_getFilterLogs": self.filter_logs,
+            "eth_uninstallFilter": self.uninstall,
         }
 
     # The node.
@@ -136,36 +130,21 @@ class EthMethods:
             answer["reward"] = [["0x0"] * rewards for _ in range(count)]
         return answer
 
-    # Accounts.
-
-    def balance(self, args: Args) -> Out:
-        """The gas that the account's sponsor may still use in this window, as a native balance.
-
-        There is no coin; wallets that would say "insufficient funds" see what really limits.
-        """
-        require_head(self._chain, args.get(1))
-        address = read_address(args.get(0), "address")
-        return to_quantity(self._chain.account(address).quota_left)
-
-    def nonce(self, args: Args) -> Out:
-        address = read_address(args.get(0), "address")
-        if require_head(self._chain, args.get(1)) is Tag.PENDING:
-            return to_quantity(self._chain.pending_nonce(address))
-        return to_quantity(self._chain.account(address).nonce)
-
-    def code(self, args: Args) -> Out:
-        require_head(self._chain, args.get(1))
-        address = read_address(args.get(0), "address")
-        return to_data(SENTINEL_CODE) if address in self._chain.machine.contracts else "0x"
-
-    def storage_at(self, args: Args) -> Out:
-        """Zero: native contracts keep no EVM storage; `hearth_getProof` reads their state."""
-        read_address(args.get(0), "address")
-        slot = args.get(1)
-        if not isinstance(slot, str) or not slot.startswith("0x") or len(slot) > 66:
-            raise BadValue("slot: must be 0x-hex of at most 32 bytes")
-        require_head(self._chain, args.get(2))
-        return to_data(bytes(32))
+    def capabilities(self, _: Args) -> Out:
+        """From which block on what can be asked: all but old state is kept for ever."""
+        chain = self._chain
+        height = to_quantity(chain.height)
+        everything: Out = {"disabled": False, "oldestBlock": "0x0"}
+        return {
+            "head": {"number": height, "hash": to_data(chain.head.hash)},
+            "state": {"disabled": False, "oldestBlock": to_quantity(oldest_state(chain))},
+            "tx": everything,
+            "logs": everything,
+            "receipts": everything,
+            "blocks": everything,
+            # Of the head only, and not by eth_getProof: hearth_getProof is ours.
+            "stateproofs": {"disabled": True, "oldestBlock": height},
+        }
 
     # Blocks and transactions.
 
@@ -217,30 +196,6 @@ class EthMethods:
         assert record is not None, "the index points at stored blocks"
         return receipt_json(record, place[1])
 
-    # Calls and transactions.
-
-    def call(self, args: Args) -> Out:
-        require_head(self._chain, args.get(1))
-        call = read_call(self._chain, args.get(0))
-        result = self._chain.call(call.to, call.data, sender=call.sender, gas=call.gas)
-        if result.status == 0:
-            raise reverted(result.output)
-        return to_data(result.output)
-
-    def estimate_gas(self, args: Args) -> Out:
-        require_head(self._chain, args.get(1))
-        call = read_call(self._chain, args.get(0))
-        try:
-            gas = self._chain.estimate_gas(call.to, call.data, sender=call.sender)
-        except CallReverted as error:
-            raise reverted(error.output) from None
-        return to_quantity(gas)
-
-    def send_raw(self, args: Args) -> Out:
-        """Admit a transaction. Its hash is no promise: a receipt is."""
-        raw = read_data(args.get(0), "transaction", max_length=TX_BYTES_MAX)
-        return to_data(self._chain.submit(raw))
-
     # Logs and filters.
 
     async def logs(self, args: Args) -> Out:
@@ -248,11 +203,15 @@ class EthMethods:
         last = self._chain.height if range_.last is None else range_.last
         if last > self._chain.height:
             raise BadValue("block range extends beyond current head block")
+        check_range(range_.first, last)
         found = await find_logs(self._chain, range_, range_.first, last)
         return [log_json(entry) for entry in found]
 
     def new_filter(self, args: Args) -> Out:
         return self._filters.add_logs(read_log_range(self._chain, args.get(0)))
+
+    def new_pending_filter(self, args: Args) -> Out:
+        return self._filters.add_pending(is_full=read_bool(args.get(0), "full"))
 
     async def filter_changes(self, args: Args) -> Out:
         return await self._filters.changes(read_text(args.get(0), "filter", _FILTER_ID_LENGTH))

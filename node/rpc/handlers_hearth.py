@@ -12,7 +12,7 @@ from node.relay import PAYLOAD_BYTES_MAX, WINDOW_MAX, Envelope
 from node.relay_service import RelayRefused, RelayService
 from node.rpc.abi_json import arguments_from_json, results_to_json
 from node.rpc.chain_reads import find_record
-from node.rpc.dispatch import Method
+from node.rpc.dispatch import Handler
 from node.rpc.errors import Code, RpcFault, reverted
 from node.rpc.handlers_eth import EthMethods
 from node.rpc.submissions import Submissions
@@ -69,29 +69,27 @@ class HearthMethods:
         self._submissions = Submissions(chain)
         self._contracts = {each.NAME: each for each in chain.machine.contracts.values()}
 
-    def table(self) -> dict[str, Method]:
-        """Return the methods by name; the admin calls are there on testnets only."""
-        methods = {
-            "hearth_status": Method(handler=self.status),
-            "hearth_peers": Method(handler=lambda _: [_peer(s) for s in self._network.stats()]),
-            "hearth_members": Method(handler=self.members),
-            "hearth_why": Method(handler=lambda _: self._chain.why()),
-            "hearth_getHeader": Method(handler=self.header, required=1),
-            "hearth_getSeal": Method(handler=self.seal, required=1),
-            "hearth_getProof": Method(handler=self.proof, required=1),
-            "hearth_contracts": Method(handler=self.contracts),
-            "hearth_abi": Method(handler=self.abi, required=1),
-            "hearth_call": Method(handler=self.call, required=1),
-            "hearth_pending": Method(handler=self.pending, optional=1),
-            "hearth_submit": Method(handler=self.submit, required=1, optional=1),
-            "hearth_relaySend": Method(handler=self.relay_send, required=1, needs_token=True),
+    def table(self) -> dict[str, Handler]:
+        """Return the handlers by name; the admin calls are there on testnets only."""
+        handlers: dict[str, Handler] = {
+            "hearth_status": self.status,
+            "hearth_peers": lambda _: [_peer(stats) for stats in self._network.stats()],
+            "hearth_members": self.members,
+            "hearth_why": lambda _: self._chain.why(),
+            "hearth_getHeader": self.header,
+            "hearth_getSeal": self.seal,
+            "hearth_getProof": self.proof,
+            "hearth_contracts": self.contracts,
+            "hearth_abi": self.abi,
+            "hearth_call": self.call,
+            "hearth_pending": self.pending,
+            "hearth_submit": self.submit,
+            "hearth_relaySend": self.relay_send,
         }
         if self._is_testnet:
-            methods["hearth_adminPartition"] = Method(
-                handler=self.partition, required=1, needs_token=True
-            )
-            methods["hearth_adminHeal"] = Method(handler=self.heal, needs_token=True)
-        return methods
+            handlers["hearth_adminPartition"] = self.partition
+            handlers["hearth_adminHeal"] = self.heal
+        return handlers
 
     def status(self, _: Args) -> Out:
         """The node at a glance."""

@@ -26,7 +26,9 @@ from node.rpc.dispatch import BODY_BYTES_MAX, Caller, Dispatcher
 from node.rpc.filters import Filters
 from node.rpc.handlers_eth import EthMethods
 from node.rpc.handlers_hearth import HearthMethods
+from node.rpc.methods import method_table
 from node.rpc.session import Feeds, PendingFeed, Session
+from node.rpc.values import Args
 
 SESSIONS_MAX = 64
 """WebSocket connections at the same time."""
@@ -51,7 +53,11 @@ class RpcConfig:
 
 @final
 class RpcServer:
-    """Start it inside a running loop, once the chain has a replica attached."""
+    """Start it inside a running loop, once the chain has a replica attached.
+
+    Attributes:
+        methods: what it serves, by name, but for those of a WebSocket.
+    """
 
     def __init__(
         self,
@@ -69,7 +75,8 @@ class RpcServer:
         self._metrics = metrics
         self._quorum = Quorum(len(members))
         clock = asyncio.get_running_loop().time
-        eth = EthMethods(chain, network, Filters(chain, lambda: int(clock() * 1000)))
+        filters = Filters(chain, lambda: int(clock() * 1000))
+        eth = EthMethods(chain, lambda: len(network.up), filters)
         hearth = HearthMethods(
             chain=chain,
             network=network,
@@ -79,7 +86,8 @@ class RpcServer:
             is_testnet=config.is_testnet,
             eth=eth,
         )
-        self._dispatcher = Dispatcher({**eth.table(), **hearth.table()}, metrics.call)
+        self.methods = method_table(chain, eth, hearth)
+        self._dispatcher = Dispatcher(self.methods, metrics.call)
         self._feeds = Feeds(
             chain=chain,
             blocks=BlockFeed(chain),
@@ -104,6 +112,7 @@ class RpcServer:
         app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
         app.router.add_post("/", self._post)
         app.router.add_get("/ws", self._websocket)
+        app.router.add_get("/openrpc.json", self._openrpc)
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/why", self._why)
@@ -161,6 +170,10 @@ class RpcServer:
     async def _close_sockets(self, _: web.Application) -> None:
         closing = [socket.close(code=1001, message=b"the node stops") for socket in self._sockets]
         await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _openrpc(self, _: web.Request) -> web.Response:
+        """The methods with what they take and give, for tools that make clients."""
+        return web.json_response(self.methods["rpc.discover"].handler(Args([])))
 
     async def _health(self, _: web.Request) -> web.Response:
         """Live: the event loop turns."""

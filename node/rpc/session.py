@@ -24,11 +24,14 @@ from node.rpc.block_notices import BlockNotices
 from node.rpc.chain_reads import read_log_range
 from node.rpc.dispatch import Caller, Dispatcher, Method
 from node.rpc.errors import Code, RpcFault
+from node.rpc.openrpc import SIGNATURES
+from node.rpc.signature import bind
 from node.rpc.values import (
     U64_MAX,
     Args,
     BadValue,
     Out,
+    read_bool,
     read_data,
     read_int,
     read_list,
@@ -36,7 +39,7 @@ from node.rpc.values import (
     read_text,
     to_data,
 )
-from node.rpc.views import head_json, log_json
+from node.rpc.views import head_json, log_json, pending_json
 from vm.transaction import Transaction
 
 SUBSCRIPTIONS_MAX = 32
@@ -68,17 +71,17 @@ class Feeds:
 
 @final
 class PendingFeed:
-    """Tells listeners of each admitted transaction's hash."""
+    """Tells listeners of each admitted transaction."""
 
     def __init__(self, chain: Chain) -> None:
-        self.listeners: set[Callable[[bytes], None]] = set()
+        self.listeners: set[Callable[[Transaction], None]] = set()
         chain.on_transaction(self._on_transaction)
 
     def _on_transaction(self, tx: Transaction, is_own: bool) -> None:  # noqa: FBT001
-        """Pass the hash on; where the transaction came from is nobody's business here."""
+        """Pass it on; where the transaction came from is nobody's business here."""
         del is_own
         for listener in tuple(self.listeners):
-            listener(tx.hash)
+            listener(tx)
 
 
 @final
@@ -171,25 +174,16 @@ class Session:
             made.append((name, prefix, source))
             return name
 
-        return {
-            "eth_subscribe": Method(
-                handler=lambda args: subscribe("eth", self._eth_source(args)),
-                required=1,
-                optional=1,
-            ),
-            "eth_unsubscribe": Method(handler=self._unsubscribe, required=1),
-            "hearth_subscribe": Method(
-                handler=lambda args: subscribe("hearth", self._hearth_source(args)),
-                required=1,
-                optional=1,
-            ),
-            "hearth_unsubscribe": Method(handler=self._unsubscribe, required=1),
-            "hearth_relaySubscribe": Method(
-                handler=lambda args: subscribe("hearth", self._relay_source(args)),
-                required=1,
-                needs_token=True,
-            ),
-        }
+        return bind(
+            {
+                "eth_subscribe": lambda args: subscribe("eth", self._eth_source(args)),
+                "eth_unsubscribe": self._unsubscribe,
+                "hearth_subscribe": lambda args: subscribe("hearth", self._hearth_source(args)),
+                "hearth_unsubscribe": self._unsubscribe,
+                "hearth_relaySubscribe": lambda args: subscribe("hearth", self._relay_source(args)),
+            },
+            SIGNATURES,
+        )
 
     def _unsubscribe(self, args: Args) -> Out:
         task = self._subscriptions.pop(read_text(args.get(0), "subscription", _NAME_MAX), None)
@@ -237,7 +231,7 @@ class Session:
                 asked = read_log_range(self._feeds.chain, args.get(1) or {})
                 return self._logs(first, LogQuery(asked.addresses, asked.topics))
             case "newPendingTransactions":
-                return self._pending()
+                return self._pending(is_full=read_bool(args.get(1), "full"))
             case _:
                 raise BadValue("subscription: must be newHeads, logs or newPendingTransactions")
 
@@ -272,11 +266,11 @@ class Session:
                     if query.matches(entry.log):
                         yield log_json(entry)
 
-    async def _pending(self) -> Source:
+    async def _pending(self, *, is_full: bool) -> Source:
         pushed = _Pushed()
 
-        def listen(tx_hash: bytes) -> None:
-            pushed.put(to_data(tx_hash))
+        def listen(tx: Transaction) -> None:
+            pushed.put(pending_json(tx) if is_full else to_data(tx.hash))
 
         self._feeds.pending.listeners.add(listen)
         try:

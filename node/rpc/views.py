@@ -3,6 +3,8 @@
 from functools import lru_cache
 
 from consensus.certificates import Seal
+from crypto import rlp
+from crypto.hashing import keccak256
 from node.log_query import log_entries
 from node.records import BlockRecord, LogEntry
 from node.rpc.values import Out, to_data, to_quantity
@@ -14,6 +16,8 @@ ZERO_HASH = to_data(bytes(32))
 ZERO_ADDRESS = to_data(bytes(20))
 EMPTY_UNCLES = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
 """Keccak-256 of an empty RLP list: what Ethereum's headers hold since there are no uncles."""
+EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+"""Root of Ethereum's empty trie: of no withdrawals."""
 TRANSACTIONS_CACHED = 4_096
 
 
@@ -66,7 +70,7 @@ def _header_json(header: Header, block_hash: bytes, gas_limit: int) -> dict[str,
         "transactionsRoot": to_data(header.transactions_root),
         "stateRoot": to_data(header.state_root),
         "receiptsRoot": to_data(header.receipts_root),
-        "withdrawalsRoot": ZERO_HASH,
+        "withdrawalsRoot": EMPTY_TRIE,
         "gasUsed": to_quantity(header.gas_used),
         "gasLimit": to_quantity(gas_limit),
         "baseFeePerGas": "0x0",
@@ -92,6 +96,7 @@ def transaction_json(record: BlockRecord, index: int) -> dict[str, Out]:
     place: dict[str, Out] = {
         "blockHash": to_data(record.hash),
         "blockNumber": to_quantity(record.height),
+        "blockTimestamp": to_quantity(record.header.time_ms // 1000),
         "transactionIndex": to_quantity(index),
     }
     raw = record.transactions[index]
@@ -106,6 +111,7 @@ def pending_json(tx: Transaction) -> dict[str, Out]:
         **_signed_json(tx),
         "blockHash": None,
         "blockNumber": None,
+        "blockTimestamp": None,
         "transactionIndex": None,
     }
 
@@ -151,7 +157,7 @@ def _deadline_json(tx_hash: bytes) -> dict[str, Out]:
         "gasPrice": "0x0",
         "value": "0x0",
         "input": "0x",
-        "v": "0x0",
+        "v": "0x1b",
         "r": "0x0",
         "s": "0x0",
     }
@@ -164,6 +170,7 @@ def receipt_json(record: BlockRecord, index: int) -> dict[str, Out]:
     tx = None if is_deadline(raw) else decode_cached(raw)
     to = None if tx is None or tx.to is None else to_data(tx.to)
     logs = [entry for entry in log_entries(record) if entry.transaction_index == index]
+    created = None if tx is None or tx.to is not None else created_address(tx)
     return {
         "type": to_quantity(tx.kind if tx is not None else 0),
         "transactionHash": to_data(record.transaction_hashes[index]),
@@ -172,7 +179,7 @@ def receipt_json(record: BlockRecord, index: int) -> dict[str, Out]:
         "blockNumber": to_quantity(record.height),
         "from": to_data(sender_of(raw)),
         "to": to,
-        "contractAddress": None,
+        "contractAddress": None if created is None else to_data(created),
         "status": to_quantity(receipt.status),
         "gasUsed": to_quantity(receipt.gas_used),
         "cumulativeGasUsed": to_quantity(receipt.cumulative_gas),
@@ -183,6 +190,14 @@ def receipt_json(record: BlockRecord, index: int) -> dict[str, Out]:
     }
 
 
+def created_address(tx: Transaction) -> bytes:
+    """Return the address of the contract that a transaction without `to` creates.
+
+    It is the last 20 bytes of Keccak-256 of RLP [sender, nonce] (Yellow Paper, equation 87).
+    """
+    return keccak256(rlp.encode([tx.sender(), rlp.encode_int(tx.nonce)]))[12:]
+
+
 def log_json(entry: LogEntry) -> dict[str, Out]:
     """Return a log with its place."""
     return {
@@ -191,6 +206,7 @@ def log_json(entry: LogEntry) -> dict[str, Out]:
         "data": to_data(entry.log.data),
         "blockNumber": to_quantity(entry.height),
         "blockHash": to_data(entry.block_hash),
+        "blockTimestamp": to_quantity(entry.time_ms // 1000),
         "transactionHash": to_data(entry.transaction_hash),
         "transactionIndex": to_quantity(entry.transaction_index),
         "logIndex": to_quantity(entry.log_index),
