@@ -46,7 +46,7 @@ def _short_generations():
         yield
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(blocks=changes_of_blocks, keep=st.integers(0, 12), restart=st.integers(0, 23))
 def test_each_height_of_the_window_reads_as_it_did(blocks, keep, restart):
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def test_each_height_of_the_window_reads_as_it_did(blocks, keep, restart):
         store.close()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     phases=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=2, max_size=5),
     data=st.data(),
