@@ -13,6 +13,7 @@ ERROR_SELECTOR = abi.selector("Error(string)")
 REVERTED = "execution reverted"
 """What geth says of a call that was refused, rather than one that broke down."""
 _DETAIL_CHARS_MAX = 512
+_ERROR_HEAD = ERROR_SELECTOR + (32).to_bytes(32, "big")  # One argument, which begins behind this.
 
 
 @final
@@ -59,5 +60,6 @@ class Outcome:
 
 def revert_data(revert: Revert) -> bytes:
     """Return Solidity's Error(string) with "CODE: detail"."""
-    text = str(revert)[:_DETAIL_CHARS_MAX]
-    return ERROR_SELECTOR + abi.encode(("string",), (text,))
+    text = str(revert)[:_DETAIL_CHARS_MAX].encode()
+    # By hand, not by `abi.encode`: bytecode can be refused a thousand times in a transaction.
+    return _ERROR_HEAD + len(text).to_bytes(32, "big") + text + bytes(-len(text) % 32)

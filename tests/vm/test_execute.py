@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crypto import abi
 from tests.vm.chain import MEMBERS, METERS, OPERATOR, STRANGER, TOY, chain, failure, key
 from vm import accounts, gas
 from vm.call import ERROR_SELECTOR, revert_data
@@ -116,6 +117,10 @@ def test_revert_data_is_solidity_text():
     assert ERROR_SELECTOR.hex() == "08c379a0"
     data = revert_data(Revert("CODE", "x" * 5000))
     assert len(data) == 4 + 64 + 512
+    for detail in ("", "x" * 26, "x" * 27, "übel", "x" * 508):
+        revert = Revert("CODE", detail)
+        expected = ERROR_SELECTOR + abi.encode(("string",), (str(revert)[:512],))
+        assert revert_data(revert) == expected
     c = chain()
     (receipt,) = c.seal(c.tx(ALICE, "transfer(address,uint256)", BOB.address, 10**7))
     assert failure(receipt) == "INSUFFICIENT_BALANCE: has 1000000, needs 10000000"

@@ -20,6 +20,8 @@ from vm.evm.program import Block, Program, ProgramCache
 from vm.evm.tracing import Tracer
 from vm.evm.world import EMPTY_CODE_HASH, Mark, NativeHost, World
 
+NATIVE_CALL_COMPUTE = 200
+"""Of calling a native contract, whatever comes of it: a refusal may have cost no gas at all."""
 _UNLIMITED = 2**63
 _PROGRAMS = ProgramCache()
 """Of this process: it holds what code hashes alone determine."""
@@ -257,6 +259,7 @@ def _run_native(machine: Machine, call: Call, natives: NativeHost, mark: Mark) -
     if call.kind in {"DELEGATECALL", "CALLCODE"}:
         # It would act on another account's storage: natives have none (security, not gas: no fee).
         return Ended(STATUS_HALT, b"", call.gas, halts.NATIVE_DELEGATED)
+    machine.use_compute(NATIVE_CALL_COMPUTE)
     result = natives.call(
         to=call.code_address,
         caller=call.caller,
