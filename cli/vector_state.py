@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, final
 
-from cli.mainnet_transaction import CHAIN_ID, read
+from cli.mainnet_transaction import CHAIN_ID, NotOnMainnet, read
 from cli.state_trie import account_leaf, trie_root
 from cli.vector_outcome import Cases, LeftOut, Mismatch, expect, shown, unhex
 from crypto import rlp
 from crypto.hashing import keccak256
+from vm.errors import InvalidTransaction
 from vm.evm.environment import Environment, Precompile
 from vm.evm.ethereum import EthTransaction, Invalid, Outcome, apply
 from vm.evm.precompiles import PRECOMPILES
@@ -82,7 +83,7 @@ def state_tests(content: dict[str, Any]) -> Cases:
 def _says(test: dict[str, Any], post: dict[str, Any]) -> bool:
     pre = {unhex(address): Account.parse(entry) for address, entry in test["pre"].items()}
     tx = _transaction(test["transaction"], post["indexes"])
-    _check_raw(tx, post.get("txbytes"))
+    _check_raw(tx, post)
     world = World(_State(pre))
     try:
         outcome = apply(world, _environment(test["env"], tx), tx)
@@ -236,11 +237,16 @@ def _transaction(template: dict[str, Any], at: dict[str, int]) -> EthTransaction
     )
 
 
-def _check_raw(tx: EthTransaction, txbytes: str | None) -> None:
+def _check_raw(tx: EthTransaction, post: dict[str, Any]) -> None:
     """Where the file holds the signed bytes: our decoder must read the same transaction there."""
-    if txbytes is None:
+    if "txbytes" not in post:
         return
-    found = read(unhex(txbytes))
+    try:
+        found = read(unhex(post["txbytes"]))
+    except (InvalidTransaction, NotOnMainnet):
+        if "expectException" in post:
+            return  # Some are refused for their form already; the state must not change either way.
+        raise
     raw = found.tx
     keys = tuple(
         (address, tuple(int.from_bytes(key, "big") for key in slots))

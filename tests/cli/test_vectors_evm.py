@@ -170,6 +170,14 @@ def test_a_wrong_value_is_reported_with_what_was_expected(tmp_path, path, value)
     assert "txbytes" in path or ("expected" in failure and "got" in failure)
 
 
+def test_bytes_refused_for_their_form_may_stand_where_a_refusal_is_expected(tmp_path):
+    test = refused()
+    test["transaction"]["nonce"] = hex(2**64 - 1)
+    test["post"]["Cancun"][0]["txbytes"] = "0xc0"
+    write(tmp_path, {"form": test})
+    assert check(tmp_path)["passed"] == 1
+
+
 @pytest.mark.parametrize("missing", ["hash", "logs", "indexes"])
 def test_a_case_that_lacks_what_judges_it_fails(tmp_path, missing):
     test = transfer()
