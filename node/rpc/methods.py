@@ -1,6 +1,7 @@
 """All methods of a node in one table, with the document that describes them."""
 
 from node.chain import Chain
+from node.rpc.debug import DebugMethods
 from node.rpc.dispatch import Handler, Method
 from node.rpc.handlers_eth import EthMethods
 from node.rpc.handlers_hearth import HearthMethods
@@ -16,6 +17,7 @@ def ethereum_methods(chain: Chain, eth: EthMethods) -> dict[str, Handler]:
         **eth.table(),
         **StateMethods(chain).table(),
         **TxpoolMethods(chain).table(),
+        **DebugMethods(chain).table(),
     }
 
 
