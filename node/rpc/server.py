@@ -111,6 +111,7 @@ class RpcServer:
 
         app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
         app.router.add_post("/", self._post)
+        app.router.add_get("/", self._websocket)  # Where most tools look for it.
         app.router.add_get("/ws", self._websocket)
         app.router.add_get("/openrpc.json", self._openrpc)
         app.router.add_get("/health", self._health)

@@ -9,10 +9,11 @@ from node.log_query import log_entries
 from node.records import BlockRecord, LogEntry
 from node.rpc.values import Out, to_data, to_quantity
 from vm.block import Header
+from vm.bytecode import COINBASE, prev_randao
+from vm.context import BlockInfo
 from vm.receipt import logs_bloom
 from vm.transaction import DEADLINE_TYPE, Transaction, TxKind, decode
 
-ZERO_HASH = to_data(bytes(32))
 ZERO_ADDRESS = to_data(bytes(20))
 EMPTY_UNCLES = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
 """Keccak-256 of an empty RLP list: what Ethereum's headers hold since there are no uncles."""
@@ -40,7 +41,7 @@ def sender_of(raw: bytes) -> bytes:
 def block_json(record: BlockRecord, gas_limit: int, *, is_full: bool) -> dict[str, Out]:
     """Return a block; `is_full` lists whole transactions in place of hashes.
 
-    Fields that mean nothing here (difficulty, uncles, mixHash, nonce) have the constants that
+    Fields that mean nothing here (difficulty, uncles, nonce) have the constants that
     Ethereum has since proof of stake, because clients insist on their presence.
     """
     header = record.header
@@ -74,14 +75,23 @@ def _header_json(header: Header, block_hash: bytes, gas_limit: int) -> dict[str,
         "gasUsed": to_quantity(header.gas_used),
         "gasLimit": to_quantity(gas_limit),
         "baseFeePerGas": "0x0",
-        "miner": ZERO_ADDRESS,
+        "miner": to_data(COINBASE),
         "difficulty": "0x0",
         "totalDifficulty": "0x0",
         "extraData": "0x",
-        "mixHash": ZERO_HASH,
+        "mixHash": to_data(_prev_randao(header).to_bytes(32, "big")),
         "nonce": "0x0000000000000000",
         "sha3Uncles": EMPTY_UNCLES,
     }
+
+
+def _prev_randao(header: Header) -> int:
+    """Return what PREVRANDAO was in the block."""
+    return prev_randao(
+        BlockInfo(
+            height=header.number, time_ms=header.time_ms, window=0, parent_hash=header.parent_hash
+        )
+    )
 
 
 def head_json(record: BlockRecord, gas_limit: int) -> dict[str, Out]:

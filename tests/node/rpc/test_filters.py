@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from node.rpc.chain_reads import RANGE_MAX, check_range
 from node.rpc.errors import RpcFault
 from node.rpc.filters import FILTERS_MAX, IDLE_MS, Filters
+from node.rpc.values import BadValue
 from tests.node.rpc.rig import ChainRig
 
 
@@ -49,3 +51,19 @@ def test_only_log_filters_have_logs(rig):
     filters = Filters(rig.chain, lambda: 0)
     with pytest.raises(RpcFault, match="filter not found"):
         asyncio.run(filters.logs(filters.add_blocks()))
+
+
+def test_pending_transactions_by_hash_or_whole(rig):
+    filters = Filters(rig.chain, lambda: 0)
+    hashes, whole = filters.add_pending(), filters.add_pending(is_full=True)
+    rig.chain.submit(rig.transfer(0, 1, 5))
+    (shown,) = changes(filters, whole)
+    assert changes(filters, hashes) == [shown["hash"]]
+    assert shown["blockHash"] is None
+    assert changes(filters, whole) == changes(filters, hashes) == []
+
+
+def test_a_query_over_too_many_blocks_is_refused_in_geths_words():
+    check_range(0, RANGE_MAX - 1)
+    with pytest.raises(BadValue, match=f"^exceed maximum block range: {RANGE_MAX}$"):
+        check_range(0, RANGE_MAX)

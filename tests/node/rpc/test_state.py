@@ -82,9 +82,13 @@ def test_code_is_there_from_its_creation_on(roles):
 @pytest.mark.parametrize("height", range(1, HEAD + 1))
 def test_a_call_sees_the_block_that_is_named(roles, height):
     seen = ask(roles, "eth_call", {"to": hexed(roles.environment)}, hex(height))[2:]
-    number, chain_id, _, base_fee, *_ = (int(seen[i : i + 64], 16) for i in range(0, 448, 64))
+    words = [seen[i : i + 64] for i in range(0, 448, 64)]
+    number, chain_id, _, base_fee, *_ = (int(word, 16) for word in words)
     assert number == height
     assert (chain_id, base_fee) == (roles.chain.chain_id, 0)
+    block = ask(roles, "eth_getBlockByNumber", hex(height), False)
+    assert block["miner"] == "0x" + words[2][24:]
+    assert block["mixHash"] == "0x" + words[4]
 
 
 def test_a_call_has_no_effect(roles):

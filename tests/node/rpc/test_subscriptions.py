@@ -50,11 +50,11 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(rig, token=None):
+async def wire(rig, token=None, path="/ws"):
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"{rig.url}/ws", headers=headers) as socket,
+        session.ws_connect(rig.url + path, headers=headers) as socket,
     ):
         yield Wire(socket)
 
@@ -68,9 +68,10 @@ def grow(rig, blocks=1):
     return records
 
 
-def test_calls_and_batches_work_as_over_http():
+@pytest.mark.parametrize("path", ["/ws", "/"])
+def test_calls_and_batches_work_as_over_http(path):
     async def scenario(rig, client):
-        async with wire(rig) as ws:
+        async with wire(rig, path=path) as ws:
             assert await ws.call("eth_chainId") == hex(rig.genesis.chain_id)
             assert (await ws.call("nope"))["code"] == -32601
             await ws.socket.send_str("[{")
@@ -111,6 +112,38 @@ def test_pending_transactions():
                 "eth_subscription",
                 {"subscription": name, "result": hexed(decode(raw).hash)},
             )
+
+    run(scenario)
+
+
+def test_pending_transactions_in_full():
+    async def scenario(rig, client):
+        async with wire(rig) as ws:
+            await ws.call("eth_subscribe", "newPendingTransactions", True)
+            await ws.call("eth_chainId")  # The push begins after the answer.
+            raw = rig.transfer(0, 1, 1)
+            rig.chain.submit(raw)
+            _, params = await ws.pushed()
+            digest = hexed(decode(raw).hash)
+            assert params["result"] == await client.call("eth_getTransactionByHash", digest)
+            error = await ws.call("eth_subscribe", "newPendingTransactions", "yes")
+            assert error["code"] == -32602
+
+    run(scenario)
+
+
+def test_a_reader_of_pending_transactions_that_lags_too_far_is_cut_off(monkeypatch):
+    monkeypatch.setattr("node.rpc.session.QUEUE_MAX", 2)
+
+    async def scenario(rig, client):
+        async with wire(rig) as ws:
+            await ws.call("eth_subscribe", "newPendingTransactions")
+            await ws.call("eth_chainId")
+            for value in range(8):  # In one turn of the loop: nothing is sent in between.
+                rig.chain.submit(rig.transfer(0, 1, value))
+            messages = [await ws.socket.receive() for _ in range(3)]
+            closing = next(each for each in messages if each.type is aiohttp.WSMsgType.CLOSE)
+            assert (closing.data, closing.extra) == (1013, "the reader is too slow")
 
     run(scenario)
 
