@@ -1,6 +1,7 @@
 """`hearth chain`: blocks, transactions, logs; traces and proofs have files of their own."""
 
 import datetime as dt
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,13 +213,13 @@ def tx(target: Target, *, transaction: str, abi_files: tuple[Path, ...], as_json
         return
     words = {name: value for name, value in result.items() if name not in ("call", "events")}
     words["from"] = _label(target, result["from"])
-    words["to"] = _label(target, result["to"])
+    words["to"] = "-" if result["to"] is None else known.label(target, result["to"])
     call = result["call"]
     words["call"] = _what(result)
     if call is not None:
-        words["arguments"] = in_words(call["arguments"], lambda text: _label(target, text))
+        words["arguments"] = in_words(call["arguments"], partial(known.label, target))
     print_fields("Transaction", words)
-    _print_events(target, events)
+    _print_events(target, known, events)
 
 
 async def _tx(target: Target, digest: str) -> tuple[Any, Any]:
@@ -283,7 +284,7 @@ def logs(
     if len(asked["topics"]) > TOPICS_MAX:
         raise Unusable(f"--topic: a log has at most {TOPICS_MAX - 1} beside its event's own")
     found = [known.describe_log(log) for log in run_async(_call(target, "eth_getLogs", asked))]
-    print_json(found) if as_json else _print_events(target, found)
+    print_json(found) if as_json else _print_events(target, known, found)
 
 
 def _first_topics(known: Known, address: bytes | None, event: str) -> list[str]:
@@ -322,7 +323,7 @@ def _topic(text: str) -> str | None:
 command.add_command(logs, "events")  # As it was called when only native contracts were there.
 
 
-def _print_events(target: Target, found: list[dict[str, Any]]) -> None:
+def _print_events(target: Target, known: Known, found: list[dict[str, Any]]) -> None:
     print_table(
         "Events",
         ("block", "contract", "event", "values"),
@@ -331,7 +332,7 @@ def _print_events(target: Target, found: list[dict[str, Any]]) -> None:
                 each["block"],
                 each["contract"],
                 each["event"] or "unknown",
-                in_words(each["values"], lambda text: _label(target, text)),
+                in_words(each["values"], partial(known.label, target)),
             )
             for each in found
         ],

@@ -106,11 +106,7 @@ class _Words:
     known: Known
 
     def label(self, text: str) -> str:
-        """Return the name of an account or contract."""
-        named = self.target.named(text)
-        if named.startswith("0x"):
-            return self.known.name_of(parse_address(text, "address")) or named
-        return named
+        return self.known.label(self.target, text)
 
 
 def _tree(words: _Words, frame: dict[str, Any], indent: str = "") -> Iterator[str]:

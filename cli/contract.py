@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -196,8 +197,9 @@ def _report(
         return
     print_fields(title, result)
     if events:
+        label = partial(known.label, target)
         rows = [
-            (each["contract"], each["event"] or "unknown", in_words(each["values"], target.named))
+            (each["contract"], each["event"] or "unknown", in_words(each["values"], label))
             for each in events
         ]
         print_table("Events", ("contract", "event", "values"), rows)
@@ -277,7 +279,11 @@ def call_function(
             return await call(client, known, sender=sender, to=to, data=data, block=at)
 
     output = run_async(look())
-    _show_result(entry, output, said, as_json=as_json)
+    result = _result(entry, output, said["address"])
+    if as_json:
+        print_json({**said, "sent": False, "result": result})
+    else:
+        _show(entry, result, partial(known.label, target))
 
 
 def _abi_of(
@@ -320,26 +326,31 @@ def _block(text: str | None) -> str:
     return hex(int(text))
 
 
-def _show_result(entry: Entry, output: bytes, said: dict[str, Any], *, as_json: bool) -> None:
+def _result(entry: Entry, output: bytes, address: str | None) -> Any:
     if entry.outputs and not output:
-        raise CommandError(
-            f"{said['address']} answers nothing: there is no contract, or no such function"
-        )
+        raise CommandError(f"{address} answers nothing: there is no contract, or no such function")
     try:
-        result = entry.decode_results(output) if entry.outputs else None
+        return entry.decode_results(output) if entry.outputs else None
     except DecodeError as error:
         raise CommandError(f"the answer is not what {entry.signature} returns: {error}") from None
-    if as_json:
-        print_json({**said, "sent": False, "result": result})
-        return
+
+
+def _show(entry: Entry, result: Any, label: Callable[[str], str]) -> None:
+    """Print a result for people: a table, fields or one line."""
+
+    def word(value: Any) -> Any:
+        return label(value) if isinstance(value, str) and value.startswith("0x") else value
+
     if isinstance(result, dict):
-        print_fields(entry.signature, result)
+        print_fields(entry.signature, {name: word(value) for name, value in result.items()})
     elif isinstance(result, list) and result and isinstance(result[0], dict):
-        rows = [tuple(row.values()) for row in result]
+        rows = [tuple(map(word, row.values())) for row in result]
         print_table(entry.signature, tuple(result[0]), rows)
+    elif isinstance(result, str):
+        click.echo(word(result))
     else:
-        click.echo(result if isinstance(result, str) else json.dumps(result))
-    if not entry.is_view and not entry.outputs:
+        click.echo(json.dumps(result))
+    if not entry.is_view:
         progress("it would succeed; nothing was sent: --send does")
 
 

@@ -5,13 +5,14 @@ the ABI, `contracts/0x….json`; others are named on the command line by `--abi 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 from cli import contract_artifact, decode
 from cli.contract_abi import NOTHING, ContractAbi
 from cli.interfaces import json_abi
+from cli.target import Target
 from crypto.errors import DecodeError
 from crypto.keys import checksum_address, parse_address
 from market.abi import ADDRESSES
@@ -19,6 +20,7 @@ from node.home import Home
 from testnet import strict_json
 
 FOLDER = "contracts"
+ADDRESS_CHARS = 42
 
 
 @final
@@ -29,6 +31,8 @@ class Known:
     home: Home
     anywhere: Sequence[ContractAbi] = ()
     """Tried on contracts that are not known otherwise."""
+    _read: dict[bytes, tuple[str, ContractAbi] | None] = field(default_factory=dict)
+    """What `named` has answered: a list of logs asks for the same contracts again and again."""
 
     def named(self, address: bytes) -> tuple[str, ContractAbi] | None:
         """Return (name, ABI) of a native contract, or of one that this household deployed.
@@ -36,6 +40,11 @@ class Known:
         Raises:
             BadFile: the home's file about it is not what was written.
         """
+        if address not in self._read:
+            self._read[address] = self._find(address)
+        return self._read[address]
+
+    def _find(self, address: bytes) -> tuple[str, ContractAbi] | None:
         for name, native in ADDRESSES.items():
             if native == address:
                 return name, ContractAbi.parse(json_abi(name), name)
@@ -51,6 +60,7 @@ class Known:
         path.parent.mkdir(exist_ok=True)
         about = {**artifact.to_json(), "bytecode": "0x", "address": checksum_address(address)}
         strict_json.write_file(path, strict_json.render(about))
+        self._read[address] = artifact.name, artifact.abi
 
     def _path(self, address: bytes) -> Path:
         return self.home.path / FOLDER / f"0x{address.hex()}.json"
@@ -102,6 +112,13 @@ class Known:
         """Return what a contract is called; None if it has no name here."""
         own = self.named(address)
         return None if own is None else own[0]
+
+    def label(self, target: Target, text: str) -> str:
+        """Return the name of an address in text, household's or contract's; else the text."""
+        named = target.named(text)
+        if named.startswith("0x") and len(named) == ADDRESS_CHARS:
+            return self.name_of(parse_address(named, "address")) or named
+        return named
 
     def reason(self, to: bytes | None, output: bytes) -> str:
         """Return why a call or creation reverted, in words."""

@@ -189,6 +189,8 @@ def test_reverts_in_words():
     assert parsed.reason(error) == "TooLittle(amount 7)"
     text = abi.selector("Error(string)") + eth_abi.encode(["string"], ["no"])
     assert parsed.reason(text) == "no"
+    panic = abi.selector("Panic(uint256)") + eth_abi.encode(["uint256"], [0x11])
+    assert "overflow" in parsed.reason(panic)
     assert parsed.reason(b"") == "no reason was given"
     assert parsed.reason(error[:-1]) == "0x" + error[:-1].hex()
     assert parsed.reason(b"\1\2\3\4\5") == "0x0102030405"
