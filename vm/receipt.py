@@ -17,6 +17,8 @@ TOPICS_MAX = 4
 BLOOM_BYTES = 256
 
 _U63 = 2**63
+_BLOOM_BITS = 8 * BLOOM_BYTES
+_ONE = ord("1")
 
 
 @final
@@ -89,10 +91,11 @@ def _read_log(value: codec.Value) -> Log:
 
 def logs_bloom(logs: Iterable[Log]) -> bytes:
     """Return Ethereum's 2048-bit filter over addresses and topics (Yellow Paper, section 4.3.1)."""
-    bits = 0
+    digits = bytearray(b"0" * _BLOOM_BITS)  # Binary, highest first: no large int for each bit.
     for log in logs:
         for item in (log.address, *log.topics):
             digest = keccak256(item)
-            for at in (0, 2, 4):
-                bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") & 2047)
-    return bits.to_bytes(BLOOM_BYTES, "big")
+            digits[~((digest[0] << 8 | digest[1]) % _BLOOM_BITS)] = _ONE
+            digits[~((digest[2] << 8 | digest[3]) % _BLOOM_BITS)] = _ONE
+            digits[~((digest[4] << 8 | digest[5]) % _BLOOM_BITS)] = _ONE
+    return int(digits, 2).to_bytes(BLOOM_BYTES, "big")

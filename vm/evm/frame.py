@@ -12,6 +12,8 @@ from vm.receipt import Log
 if TYPE_CHECKING:
     from vm.evm.program import Program
 
+LOG_ITEM_COMPUTE = 20
+"""Of an address or topic of a log, which is hashed for the bloom filter and encoded."""
 RUNNING, CALLING, DONE, REVERTED = range(4)
 """`Frame.state`. CALLING: `Frame.child` is to run before the next instruction."""
 
@@ -44,7 +46,11 @@ class Machine:
             raise ComputeExhausted
 
     def add_log(self, log: Log) -> None:
-        """Emit a log, and show it to the tracer, if there is one."""
+        """Emit a log, and show it to the tracer, if there is one.
+
+        Its price is that of a byte on disk and no compute; what it costs is the bloom filter.
+        """
+        self.use_compute(LOG_ITEM_COMPUTE * (1 + len(log.topics)))
         self.world.logs.append(log)
         if self.tracer is not None:
             self.tracer.log(log)
