@@ -42,13 +42,17 @@ NONCE_MAX = 2**64 - 1
 
 NATIVE_PER_COMPUTE = 40
 """Native contracts are priced at 400 gas for a microsecond."""
+BLOCK_COMPUTE = 1
+"""A basic block, besides its instructions."""
 COLD_COMPUTE = 100
 """Reading an account, its code or a slot from disk."""
+CALLDATA_COMPUTE_SHIFT = 8
+"""A call's input costs one unit for each 256 bytes."""
 INITCODE_BYTE_COMPUTE = 4
 """Init code is new every time: it is hashed, searched for jump destinations and decoded."""
-CODE_BYTE_COMPUTE_SHIFT = 1
-"""The first call of a code in a transaction costs half a unit for each byte, whether or not the
-node has it decoded: what a node has in its caches is not part of the protocol."""
+CODE_BYTE_COMPUTE = 1
+"""The first call of a code in a transaction, for each byte, whether or not the node has it decoded:
+what a node has in its caches is not part of the protocol."""
 
 
 def words(size: int) -> int:

@@ -23,7 +23,7 @@ from vm.evm.world import EMPTY_CODE_HASH, Mark, NativeHost, World
 NATIVE_CALL_COMPUTE = 200
 """Of calling a native contract, whatever comes of it: a refusal may have cost no gas at all."""
 _UNLIMITED = 2**63
-_PROGRAMS = ProgramCache()
+PROGRAMS = ProgramCache()
 """Of this process: it holds what code hashes alone determine."""
 
 
@@ -284,13 +284,13 @@ def _program(machine: Machine, address: bytes) -> Program | None:
     code_hash = world.code_hash(address)
     if code_hash == EMPTY_CODE_HASH:
         return None
-    program = _PROGRAMS.get(code_hash)
+    program = PROGRAMS.get(code_hash)
     if program is None:
-        program = Program(world.code(address))
-        _PROGRAMS.put(code_hash, program)
+        program = Program(world.code(address), PROGRAMS.watch)
+        PROGRAMS.put(code_hash, program)
     if code_hash not in machine.prepared:
         machine.prepared[code_hash] = None
-        machine.use_compute(len(program.code) >> prices.CODE_BYTE_COMPUTE_SHIFT)
+        machine.use_compute(prices.CODE_BYTE_COMPUTE * len(program.code))
     return program
 
 

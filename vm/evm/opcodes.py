@@ -135,7 +135,7 @@ _DEFINED: dict[int, Opcode] = {
     0x57: _op("JUMPI", 2, 0, 10, control.jumpi, ends=True),
     0x58: _op("PC", 0, 1, 2, control.pc),
     0x59: _op("MSIZE", 0, 1, 2, memory.msize),
-    0x5A: _op("GAS", 0, 1, 2, control.gas, ends=True),
+    0x5A: _op("GAS", 0, 1, 2, control.gas, compute=4, ends=True),
     0x5B: _op("JUMPDEST", 0, 0, 1, control.jumpdest),
     0x5C: _op("TLOAD", 1, 1, 100, storage.tload, compute=10),
     0x5D: _op("TSTORE", 2, 0, 100, storage.tstore, compute=20),

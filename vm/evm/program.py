@@ -1,25 +1,27 @@
 """Code, decoded once: basic blocks with their price and stack needs, made when first entered.
 
 A basic block is a run of instructions that is always executed as a whole: it ends after a jump,
-before a JUMPDEST, and after everything that ends the frame, waits for a call, or sees how much gas
-is left (GAS, SSTORE, CALL, CREATE). So its static gas can be taken, and its use of the stack
-checked, once at its start (as evmone does), and yet whoever looks at the gas sees the exact number.
+before a JUMPDEST (but a short run of them is one block), and after everything that ends the frame,
+waits for a call, or sees how much gas is left (GAS, SSTORE, CALL, CREATE). So its static gas can be
+taken, and its use of the stack checked, once at its start (as evmone does), and yet whoever looks
+at the gas sees the exact number.
 
 A second tier replaces `Block.code` by one step that does the same (see `Block`); nothing else
 needs to know.
 """
 
 from collections import OrderedDict
-from typing import final
+from collections.abc import Callable
+from typing import TypeAlias, final
 
+from vm.evm import gas as prices
 from vm.evm.halts import INVALID_JUMP, Halt
+from vm.evm.instructions import control
 from vm.evm.opcodes import (
     IMMEDIATE_BYTES,
     JUMPDEST,
     OPCODES,
     PC,
-    PUSH0,
-    PUSH32,
     STACK_MAX,
     STOP,
     Handler,
@@ -29,6 +31,15 @@ BLOCK_INSTRUCTIONS_MAX = 128
 """A longer run is cut, so that decoding is never far ahead of execution."""
 CACHE_BYTES_MAX = 1_000_000
 """Code in the cache, in bytes; decoded, it takes up to about a hundred times as much."""
+
+
+TARGETS_MAX = 8
+"""A run of JUMPDESTs is one block up to this length: a run costs little to decode, and yet jumps
+into its middle cannot make it be decoded often."""
+
+_PADDING = bytes(33)
+
+Watch: TypeAlias = "Callable[[Program, Block], None]"
 
 
 @final
@@ -81,12 +92,16 @@ class Program:
         code: its bytes.
         blocks: decoded so far, by offset.
         targets: offsets that are known to be jump destinations.
+        watch: told of every block that is decoded (`vm.evm.compiled`), if there is a second tier.
     """
 
-    __slots__ = ("_is_target", "blocks", "code", "targets")
+    __slots__ = ("_is_target", "_padded", "blocks", "code", "targets", "watch")
 
-    def __init__(self, code: bytes) -> None:
+    def __init__(self, code: bytes, watch: "Watch | None" = None) -> None:
         self.code = code
+        self.watch = watch
+        # The end of the code does what STOP does, and push data beyond it is zeros.
+        self._padded = code + _PADDING
         self.blocks: dict[int, Block] = {}
         self.targets: set[int] = set()
         self._is_target: bytearray | None = None
@@ -105,14 +120,20 @@ class Program:
 
     def decode(self, start: int) -> Block:
         """Decode the block at `start`, keep it, and return it."""
-        block = self.blocks[start] = _decode(self.code, start)
+        block = self.blocks[start] = _decode(self._padded, start)
+        if self.watch is not None:
+            self.watch(self, block)
         return block
 
     def argument(self, offset: int) -> int:
         """Return what the handler of the instruction at `offset` gets."""
-        if offset >= len(self.code):
-            return 0
-        return _argument(self.code, offset, self.code[offset])
+        byte = self._padded[offset] if offset < len(self.code) else STOP
+        if byte == PC:
+            return offset
+        size = IMMEDIATE_BYTES[byte]
+        if not size:
+            return OPCODES[byte].argument
+        return int.from_bytes(self._padded[offset + 1 : offset + 1 + size], "big")
 
 
 def _find_targets(code: bytes) -> bytearray:
@@ -128,44 +149,51 @@ def _find_targets(code: bytes) -> bytearray:
     return found
 
 
-def _argument(code: bytes, offset: int, byte: int) -> int:
-    if PUSH0 <= byte <= PUSH32:
-        size = byte - PUSH0
-        data = code[offset + 1 : offset + 1 + size]
-        # Push data that the end of the code cuts off is filled up with zeros.
-        return int.from_bytes(data, "big") << 8 * (size - len(data))
-    return offset if byte == PC else OPCODES[byte].argument
-
-
 def _decode(code: bytes, start: int) -> Block:
+    """Decode a block of `code`, which ends with the padding of `Program`."""
     steps: list[tuple[Handler, int]] = []
-    gas = compute = height = need = peak = 0
-    offset, size = start, len(code)
-    for count in range(BLOCK_INSTRUCTIONS_MAX):
-        # The end of the code does what STOP does.
-        byte = code[offset] if offset < size else STOP
-        if count and (byte == JUMPDEST or offset >= size):
+    gas = height = need = peak = 0
+    compute = prices.BLOCK_COMPUTE
+    offset, byte, end_of_code = start, STOP, len(code) - len(_PADDING)
+    while len(steps) < BLOCK_INSTRUCTIONS_MAX:
+        was_target, byte = byte == JUMPDEST, code[offset]
+        is_apart = byte == JUMPDEST and not (was_target and offset < start + TARGETS_MAX)
+        if offset > start and (is_apart or offset >= end_of_code):
             break
-        opcode = OPCODES[byte]
-        if byte != JUMPDEST:
-            steps.append((opcode.handler, _argument(code, offset, byte)))
-        gas += opcode.gas
-        compute += opcode.compute
-        need = max(need, opcode.pops - height)
-        height += opcode.pushes - opcode.pops
-        peak = max(peak, height)
-        offset += 1 + IMMEDIATE_BYTES[byte]
-        if opcode.ends:
+        size, step, price, units, pops, change, ends = _DECODED[byte]
+        gas += price
+        compute += units
+        if need < pops - height:  # noqa: PLR1730 - `max` would cost as much as all the rest.
+            need = pops - height
+        height += change
+        if peak < height:  # noqa: PLR1730
+            peak = height
+        if size:
+            word = int.from_bytes(code[offset + 1 : offset + 1 + size], "big")
+            steps.append((control.push, word))
+        elif step is not None:
+            steps.append(step if byte != PC else (control.pc, offset))
+        offset += 1 + size
+        if ends:
             break
-    return Block(
-        start,
-        offset,
-        steps,
-        gas=gas,
-        compute=compute + 1,
-        need=need,
-        room=STACK_MAX - peak,
-    )
+    room = STACK_MAX - peak
+    return Block(start, offset, steps, gas=gas, compute=compute, need=need, room=room)
+
+
+_Decoded: TypeAlias = "tuple[int, tuple[Handler, int] | None, int, int, int, int, bool]"
+
+
+def _decoded(byte: int) -> _Decoded:
+    opcode = OPCODES[byte]
+    # JUMPDEST does nothing, so nothing is done for it.
+    step = None if byte == JUMPDEST else (opcode.handler, opcode.argument)
+    change = opcode.pushes - opcode.pops
+    size = IMMEDIATE_BYTES[byte]
+    return size, step, opcode.gas, opcode.compute, opcode.pops, change, opcode.ends
+
+
+_DECODED = tuple(_decoded(byte) for byte in range(256))
+"""(push data, step, gas, compute, pops, change of height, ends) by byte: what decoding looks up."""
 
 
 @final
@@ -173,12 +201,21 @@ class ProgramCache:
     """The programs of deployed codes by hash, least recently used out first.
 
     What is in it changes speed alone.
+
+    Attributes:
+        watch: what its programs are given.
     """
 
-    __slots__ = ("_bytes", "_programs")
+    __slots__ = ("_bytes", "_programs", "watch")
 
     def __init__(self) -> None:
+        self.watch: Watch | None = None
         self._programs: OrderedDict[bytes, Program] = OrderedDict()
+        self._bytes = 0
+
+    def clear(self) -> None:
+        """Forget all programs."""
+        self._programs.clear()
         self._bytes = 0
 
     def get(self, code_hash: bytes) -> Program | None:
