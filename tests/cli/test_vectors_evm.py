@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trie import HexaryTrie
 
-from cli import vector_pool
+from cli import vector_pool, vector_state
 from cli.errors import ExitCode
 from cli.vector_files import check_file, check_part
 from crypto import curve
 from crypto.hashing import keccak256
 from crypto.keys import AccountKey
 from tests.cli.street import run
+from vm.evm.ethereum import apply
+from vm.receipt import Log
 
 KEY = AccountKey.from_secret(b"\x45" * 32)
 SENDER = "0x" + KEY.address.hex()
@@ -176,6 +179,46 @@ def test_bytes_refused_for_their_form_may_stand_where_a_refusal_is_expected(tmp_
     test["post"]["Cancun"][0]["txbytes"] = "0xc0"
     write(tmp_path, {"form": test})
     assert check(tmp_path)["passed"] == 1
+
+
+ADDRESS = bytes.fromhex(TO[2:])
+A_LOG = Log(ADDRESS, (b"\1" * 32,), b"")
+
+
+@pytest.mark.parametrize("has_x", [True, False])
+@pytest.mark.parametrize(
+    ("spoil", "difference"),
+    [
+        (lambda world, _: world.add_balance(ADDRESS, 1), "state_root"),
+        (lambda world, _: world.set_nonce(ADDRESS, 1), "state_root"),
+        (lambda world, _: world.set_storage(ADDRESS, 1, 1), "state_root"),
+        (lambda world, _: world.set_code(ADDRESS, b"\0"), "state_root"),
+        (lambda _, outcome: replace(outcome, logs=(A_LOG,)), "logs_hash"),
+        (lambda _, outcome: replace(outcome, status=2), "status"),
+        (lambda _, outcome: replace(outcome, gas_used=outcome.gas_used + 1), "gas_used"),
+    ],
+)
+def test_an_evm_that_does_something_else_fails(tmp_path, monkeypatch, has_x, spoil, difference):
+    """By root and hash alone as well, where the file says no more; those know no status."""
+
+    def spoilt(world, env, tx):
+        outcome = apply(world, env, tx)
+        changed = spoil(world, outcome)
+        return outcome if changed is None else changed
+
+    test = transfer()
+    if not has_x:
+        for name in ("x_status", "x_gasUsed", "x_diff"):
+            del test["post"]["Cancun"][0][name]
+    path = write(tmp_path, {"transfer": test})
+    assert check_file(path).passed == 1
+    monkeypatch.setattr(vector_state, "apply", spoilt)
+    result = check_file(path)
+    if has_x or difference in ("state_root", "logs_hash"):
+        (failure,) = result.failures
+        assert f"{difference}: expected" in failure
+    else:
+        assert result.passed == 1
 
 
 @pytest.mark.parametrize("missing", ["hash", "logs", "indexes"])
