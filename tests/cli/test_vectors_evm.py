@@ -458,6 +458,27 @@ def test_the_chain_of_the_transcripts_is_left_aside(tmp_path):
     assert check(tmp_path, code=ExitCode.FAILED)["unknown"] == ["rpc/chain.rlp"]
 
 
+def transcript(method, answer):
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": []}
+    reply = {"jsonrpc": "2.0", "id": 1, "result": answer}
+    return f"// What another node said.\n>> {json.dumps(request)}\n<< {json.dumps(reply)}\n"
+
+
+def test_transcripts_are_judged_or_left_aside_by_method(tmp_path):
+    for name, text in {
+        "right.io": transcript("eth_chainId", "0xc72dd9d5e883e"),
+        "wrong.io": transcript("eth_chainId", {"id": "0x1"}),
+        "no_method.io": transcript("eth_noSuchMethod", "0x1"),
+        "half.io": transcript("eth_chainId", "0x1").rsplit("<<", 1)[0],
+    }.items():
+        (tmp_path / name).write_text(text)
+    result = check(tmp_path, code=ExitCode.FAILED)
+    assert (result["passed"], result["failed"]) == (1, 2)
+    assert result["by_file"]["wrong.io"]["failed"] == 1
+    assert result["unknown"] == ["half.io"]
+    assert result["aside"] == {"no_method.io": "eth_noSuchMethod is not served here"}
+
+
 def test_the_table_says_what_is_skipped_and_aside(tmp_path):
     write(tmp_path, {"left": calling(0x07), "good": transfer()})
     write(tmp_path, CHAIN["forkenv.json"], "fork.json")
