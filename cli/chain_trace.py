@@ -11,7 +11,7 @@ from cli import contract_artifact
 from cli.decode import in_words
 from cli.errors import Refused
 from cli.known_contracts import Known
-from cli.output import print_json
+from cli.output import print_json, printable
 from cli.target import Target, connected, run_async, with_target
 from crypto.keys import parse_address
 from node.rpc.client import RpcError
@@ -49,7 +49,7 @@ def trace(target: Target, *, transaction: str, abi_files: tuple[Path, ...], as_j
         print_json(found)
         return
     for line in _tree(_Words(target, known), found):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 async def _trace(target: Target, transaction: str) -> dict[str, Any]:

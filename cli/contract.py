@@ -15,7 +15,7 @@ from cli.contract_values import read_arguments
 from cli.decode import in_words
 from cli.errors import CommandError, Unusable
 from cli.known_contracts import Known, deployed
-from cli.output import print_fields, print_json, print_table, progress
+from cli.output import print_fields, print_json, print_table, printable, progress
 from cli.target import Target, connected, readable_errors, run_async, with_target
 from crypto.errors import DecodeError
 from crypto.keys import checksum_address, parse_address
@@ -347,7 +347,7 @@ def _show(entry: Entry, result: Any, label: Callable[[str], str]) -> None:
         rows = [tuple(map(word, row.values())) for row in result]
         print_table(entry.signature, tuple(result[0]), rows)
     elif isinstance(result, str):
-        click.echo(word(result))
+        click.echo(printable(word(result)))
     else:
         click.echo(json.dumps(result))
     if not entry.is_view:

@@ -4,6 +4,7 @@ The file comes from a compiler or from a stranger (Solidity ABI specification, "
 shown to people and programs is plain JSON: `node.rpc.abi_json` says how values look.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -17,6 +18,7 @@ from testnet.errors import BadFile
 
 ENTRIES_MAX = 4_096
 NESTING_MAX = 8
+_NAME = re.compile(r"[A-Za-z0-9_$]{0,256}")
 _LEFT_OUT = ("fallback", "receive")
 
 
@@ -245,8 +247,8 @@ def _each(value: object, field: str, depth: int) -> tuple[Parameter, ...]:
 
 def _parameter(item: Mapping[str, Any], field: str, depth: int) -> Parameter:
     name = item.get("name", "")
-    if not isinstance(name, str):
-        raise BadFile(f"{field}.name", "must be text")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BadFile(f"{field}.name", "must be an identifier, or empty")
     kind = _text(item, "type", field)
     components: tuple[Parameter, ...] = ()
     if kind.startswith("tuple"):

@@ -24,6 +24,9 @@ from testnet.errors import BadFile
 FILE_BYTES_MAX = 64 << 20
 """Build files with syntax trees are large."""
 EVM_VERSION = "cancun"
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]{0,127}")
+"""Files are named by it."""
+_OTHERS = re.compile(r"[^A-Za-z0-9_$-]|^(?=[^A-Za-z_$])")
 _LINK = re.compile(r"__.{36}__")
 
 
@@ -99,7 +102,7 @@ def read_json(path: Path) -> Any:
 def _contracts(value: dict[str, Any], path: Path) -> Iterator[tuple[str, Any, Any]]:
     """Yield (name, abi, bytecode) of every contract in a build file."""
     if "abi" in value:
-        yield str(value.get("contractName") or path.stem), value["abi"], value.get("bytecode")
+        yield _file_name(value, path), value["abi"], value.get("bytecode")
         return
     groups = value.get("contracts")
     if not isinstance(groups, dict):
@@ -115,6 +118,11 @@ def _contracts(value: dict[str, Any], path: Path) -> Iterator[tuple[str, Any, An
                 raise BadFile(f"{path.name}: contracts.{key[:64]}.{name[:64]}", "has no abi")
             evm = contract.get("evm")
             yield name, contract["abi"], evm.get("bytecode") if isinstance(evm, dict) else None
+
+
+def _file_name(value: dict[str, Any], path: Path) -> str:
+    """Return the name that a single contract's file gives it, or the file's own."""
+    return str(value.get("contractName") or _OTHERS.sub("_", path.stem))
 
 
 def _chosen(
@@ -152,6 +160,8 @@ def _read(name: str, abi: Any, bytecode: Any, field: str) -> Artifact:
         code = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         raise BadFile(f"{field}: bytecode", "must be hex") from None
+    if not _NAME.fullmatch(name):
+        raise BadFile(f"{field}: contractName", f"must be an identifier, got {name[:64]!r}")
     parsed = ContractAbi.parse(abi, f"{field}: abi")
     return Artifact(name=name, json_abi=abi, abi=parsed, init_code=code)
 
@@ -193,7 +203,7 @@ def compile_vyper(path: Path) -> Artifact:
     for warning in said:
         progress(f"{path.name}: {warning.message}")
     return Artifact(
-        name=path.stem,
+        name=_file_name({}, path),
         json_abi=made["abi"],
         abi=ContractAbi.parse(made["abi"], path.name),
         init_code=bytes.fromhex(made["bytecode"].removeprefix("0x")),

@@ -5,6 +5,8 @@ from typing import IO, Any, ClassVar, final
 
 import click
 
+from cli.output import printable
+
 
 class ExitCode(IntEnum):
     """Exit codes of `hearth`; stable, for scripts."""
@@ -30,7 +32,8 @@ class CommandError(click.ClickException):
         self.hint = hint
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"Error: {self.message}", err=True, file=file)
+        # The words are often a contract's or a compiler's.
+        click.echo(f"Error: {printable(self.message)}", err=True, file=file)
         if self.hint:
             click.echo(f"  {self.hint}", err=True, file=file)
 

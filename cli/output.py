@@ -25,9 +25,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    # Into a file or pipe nothing is folded; on a terminal the table fits it.
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)
+        table.add_row(*(printable(str(cell)) for cell in row))
+    # Into a file or pipe nothing is folded; on a terminal the table fits it. Texts of the chain
+    # are shown as they are, also where rich would read "[b]" or ":x:" as its own signs.
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    console = Console(width=width, markup=False, emoji=False)
     console.print(table)
     if not rows:
         console.print("  (none)")
@@ -39,7 +41,16 @@ def print_fields(title: str, fields: dict[str, object]) -> None:
         click.secho(title, bold=True)
     width = max((len(name) for name in fields), default=0)
     for name, value in fields.items():
-        click.echo(f"  {name:<{width}}  {_plain(value) if isinstance(value, bytes) else value}")
+        text = printable(str(_plain(value) if isinstance(value, bytes) else value))
+        click.echo(f"  {name:<{width}}  {text}")
+
+
+def printable(text: str) -> str:
+    """Return text of the chain or of a file so that it cannot steer the terminal.
+
+    Control characters, but for line breaks, become what Python writes for them.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def progress(line: str) -> None:

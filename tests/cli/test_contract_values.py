@@ -219,6 +219,7 @@ def test_logs_in_words():
         ([{"name": "f", "inputs": [{"type": "uint7"}]}], r"abi\[0\].inputs\[0\].type"),
         ([{"name": "f", "inputs": [{"type": "tuple"}]}], r"components: must be a list"),
         ([{"name": "f", "inputs": [{"type": "uint8", "name": 1}]}], r"inputs\[0\].name"),
+        ([{"name": "f", "inputs": [{"type": "uint8", "name": "\x1b[2J"}]}], r"inputs\[0\].name"),
         ([{}] * 5000, "at most 4096 items"),
     ],
 )
@@ -303,6 +304,14 @@ def test_the_files_of_all_compilers_are_read(tmp_path, value):
     assert load_abi(write(tmp_path, artifact.json_abi)) == artifact.abi
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("Token.json", "Token"), ("my token.v2.json", "my_token_v2"), ("2.json", "_2")],
+)
+def test_a_contract_without_a_name_has_its_files(tmp_path, file, name):
+    assert load(write(tmp_path, {"abi": [], "bytecode": CODE}, file)).name == name
+
+
 def test_one_of_several_contracts_is_named(tmp_path):
     path = write(tmp_path, standard(Token=CODE, Other="6000"))
     assert load(path, "Other").init_code == b"\x60\x00"
@@ -326,6 +335,8 @@ def test_one_of_several_contracts_is_named(tmp_path):
         ({"contracts": {"a": 5}}, "contracts.a: must be an object"),
         ({"contracts": {"a": {"b": 5}}}, "contracts.a.b: has no abi"),
         ("[" * 100_000, "is not JSON"),
+        ({"abi": [], "bytecode": "0x", "contractName": "../x"}, "must be an identifier"),
+        ({"abi": [], "bytecode": "0x", "contractName": "\x1b[2J"}, "must be an identifier"),
     ],
 )
 def test_a_bad_artifact_is_refused_by_name(tmp_path, value, words):

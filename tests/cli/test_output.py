@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cli.errors import CommandError, ExitCode, Refused, Unreachable, Unusable
-from cli.output import eur, print_fields, print_json, print_table
+from cli.output import eur, print_fields, print_json, print_table, printable
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,22 @@ def test_each_error_has_its_exit_code(capsys):
     assert codes == [ExitCode.FAILED, ExitCode.USAGE, ExitCode.UNREACHABLE, ExitCode.REFUSED]
     Unusable("what", "do this").show()
     assert capsys.readouterr().err == "Error: what\n  do this\n"
+
+
+def test_texts_of_the_chain_cannot_steer_the_terminal(capsys):
+    """Neither by control characters, nor by the signs that rich reads."""
+    hostile = "\x1b[2Ja\rb [/red] [b]c :smile:"
+    shown = r"\x1b[2Ja\rb [/red] [b]c :smile:"
+    print_table("A [/red] title", ("[/name]",), [(hostile,)])
+    text = capsys.readouterr().out
+    assert shown in text
+    assert "A [/red] title" in text
+    assert "[/name]" in text
+    print_fields("", {"it": hostile})
+    assert shown in capsys.readouterr().out
+    CommandError(hostile).show()
+    assert shown in capsys.readouterr().err
+
+
+def test_line_breaks_and_letters_of_all_languages_stay():
+    assert printable("a\nÄ ß 電気 → ✓") == "a\nÄ ß 電気 → ✓"
