@@ -15,7 +15,7 @@ from consensus.sim.checkers import InvariantViolation
 from consensus.sim.faults import FAULTS, MIX, PROFILES, FaultPlan, Profile
 from consensus.sim.minimise import minimise
 from consensus.sim.replay import fails
-from consensus.sim.trace import describe
+from consensus.sim.trace import Step, describe
 from consensus.sim.world import World
 
 NS = (4, 5, 6, 7)
@@ -23,6 +23,8 @@ NS = (4, 5, 6, 7)
 SEEDS_PER_TASK = 10
 MINIMISE_RUNS_MAX = 1_500
 """Replays spent on shortening one failing run."""
+MINIMISE_STEPS_MAX = 2_000_000
+"""Steps in all of them together, about a minute: a run that hardly shortens must end, too."""
 
 
 @final
@@ -286,11 +288,7 @@ def explain(
     except Exception:  # noqa: BLE001  # As in `run_seed`.
         return [violation.message, *describe(world.trace.steps[-20:])]
     if fails(plan, world.trace.steps, violation.checker, is_real=is_real):
-        steps = minimise(
-            world.trace.steps,
-            lambda shorter: fails(plan, shorter, violation.checker, is_real=is_real),
-            budget=MINIMISE_RUNS_MAX,
-        )
+        steps = _shorten(plan, world.trace.steps, violation.checker, is_real=is_real)
         return [f"profile {profile.name}, twins {plan.twins}", *describe(steps)]
 
     def is_stuck(shorter: FaultPlan) -> bool:
@@ -306,3 +304,14 @@ def explain(
     )
     smaller = replace(plan, faults=tuple(short_faults))
     return [str(replace(smaller, faults=())), *(str(fault) for fault in smaller.faults)]
+
+
+def _shorten(plan: FaultPlan, steps: Sequence[Step], checker: str, *, is_real: bool) -> list[Step]:
+    left = MINIMISE_STEPS_MAX
+
+    def still_fails(shorter: Sequence[Step]) -> bool:
+        nonlocal left
+        left -= len(shorter)
+        return left > 0 and fails(plan, shorter, checker, is_real=is_real)
+
+    return minimise(steps, still_fails, budget=MINIMISE_RUNS_MAX)
