@@ -5,6 +5,7 @@ from node.rpc.debug import DebugMethods
 from node.rpc.dispatch import Handler, Method
 from node.rpc.handlers_eth import EthMethods
 from node.rpc.handlers_hearth import HearthMethods
+from node.rpc.handlers_ots import OtterscanMethods
 from node.rpc.handlers_state import StateMethods
 from node.rpc.handlers_txpool import TxpoolMethods
 from node.rpc.openrpc import SIGNATURES, document, socket_methods
@@ -13,11 +14,13 @@ from node.rpc.signature import bind
 
 def ethereum_methods(chain: Chain, eth: EthMethods) -> dict[str, Handler]:
     """Return the handlers that Ethereum's clients know, by name: they need a chain alone."""
+    debug = DebugMethods(chain)
     return {
         **eth.table(),
         **StateMethods(chain).table(),
         **TxpoolMethods(chain).table(),
-        **DebugMethods(chain).table(),
+        **debug.table(),
+        **OtterscanMethods(chain, debug).table(),
     }
 
 

@@ -13,10 +13,16 @@ from node.rpc.signature import Param, Signature
 from node.rpc.signatures_debug import DEBUG
 from node.rpc.signatures_eth import ETHEREUM
 from node.rpc.signatures_hearth import HEARTH
+from node.rpc.signatures_ots import OTTERSCAN
 from node.rpc.values import Out
 
 SPECIFICATION: Final = "1.3.2"
-SIGNATURES: Final[Mapping[str, Signature]] = {**ETHEREUM, **DEBUG, **HEARTH}
+SIGNATURES: Final[Mapping[str, Signature]] = {
+    **ETHEREUM,
+    **DEBUG,
+    **OTTERSCAN,
+    **HEARTH,
+}
 """Of every method that any node may serve."""
 
 _ERRORS: Final[Mapping[Code, str]] = {

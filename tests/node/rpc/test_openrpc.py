@@ -133,7 +133,7 @@ def examples(roles):
     call = {"to": hexed(roles.emitting), "input": "0x05", "from": hexed(ALICE.address)}
     slot = "0x0"
     hashes = [[hexed(each)] for each in (sent.creation, sent.listed, sent.dynamic, sent.reverted)]
-    unknown = ["0x" + "12" * 32]
+    unknown, nobody = ["0x" + "12" * 32], "0x" + "12" * 20
     filters = [ask(roles, "eth_newFilter", [{"fromBlock": "0x1"}])["result"]]
     raw = roles.sign(roles.emitting, nonce=roles.free_nonce())
     at_height, at_hash = [["0x4"], ["latest"], ["0xffff"]], [[block], unknown]
@@ -177,6 +177,19 @@ def examples(roles):
         "eth_getFilterLogs": [filters],
         "eth_uninstallFilter": [filters],
         "txpool_contentFrom": [[hexed(ALICE.address)]],
+        "erigon_getHeaderByNumber": [["0x4"], [4], ["latest"], [99]],
+        "ots_getApiLevel": [[]],
+        "ots_hasCode": [[hexed(roles.emitting), "latest"], [hexed(roles.emitting), 0]],
+        "ots_getBlockDetails": [[4], ["0xffff"]],
+        "ots_getBlockDetailsByHash": at_hash,
+        "ots_getBlockTransactions": [[1, 0, 3], [1, 1, 3], [1, 7, 3], [99, 0, 3]],
+        "ots_getTransactionError": hashes,
+        "ots_traceTransaction": hashes,
+        "ots_getInternalOperations": hashes,
+        "ots_getTransactionBySenderAndNonce": [[hexed(ALICE.address), 3], [nobody, 0]],
+        "ots_getContractCreator": [[hexed(roles.emitting)], [nobody]],
+        "ots_searchTransactionsBefore": [[hexed(ALICE.address), 0, 3], [nobody, 0, 3]],
+        "ots_searchTransactionsAfter": [[hexed(roles.emitting), 2, 3], [nobody, 0, 3]],
         "debug_traceTransaction": hashes,
         "debug_traceCall": [[call, "latest"]],
         "debug_getRawTransaction": hashes,
