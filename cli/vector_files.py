@@ -125,7 +125,7 @@ def merge(parts: Sequence[FileResult]) -> FileResult:
     first = parts[0]
     # A file whose shape breaks half way says so in each part.
     failures = tuple(dict.fromkeys(line for part in parts for line in part.failures))
-    skipped = tuple(line for part in parts for line in part.skipped)
+    skipped = tuple(sorted(line for part in parts for line in part.skipped))
     passed = sum(part.passed for part in parts)
     if not (passed or failures or skipped or first.aside):
         failures = ("the file holds no case",)
