@@ -163,9 +163,16 @@ def _transaction(known: Known, tx: dict[str, Any], receipt: dict[str, Any]) -> d
         "call": None if address is None else known.describe_call(address, data),
         "created": None if created is None else checksum_address(parse_address(created, "created")),
         "ok": is_ok,
-        "error": None if is_ok else known.reason(address, _bytes(receipt.get("output", "0x"))),
+        "error": None if is_ok else _failure(known, address, tx["hash"], receipt),
         "gas_used": int(receipt["gasUsed"], 16),
     }
+
+
+def _failure(known: Known, to: bytes | None, digest: str, receipt: dict[str, Any]) -> str:
+    output = _bytes(receipt.get("output", "0x"))
+    if not output:  # It ran out of gas, or met an invalid instruction.
+        return f"no reason was given: `hearth chain trace {digest}` says what happened"
+    return known.reason(to, output)
 
 
 def _bytes(text: str) -> bytes:

@@ -166,7 +166,7 @@ class Street:
         )
         return self.chain.submit(raw)
 
-    def submit_data(self, key, to, signature, *args):
+    def submit_data(self, key, to, signature, *args, gas_limit=3_000_000):
         """Admit a call of any contract without an estimate; returns its hash in hex."""
         types = signature[signature.index("(") + 1 : -1].split(",")
         raw = sign_transaction(
@@ -175,7 +175,7 @@ class Street:
             nonce=self.chain.pending_nonce(key.address),
             to=bytes.fromhex(to[2:]),
             data=abi.selector(signature) + abi.encode(types, args),
-            gas_limit=3_000_000,
+            gas_limit=gas_limit,
         )
         return "0x" + self.chain.submit(raw).hex()
 

@@ -86,6 +86,17 @@ def test_a_trace_says_what_failed_and_where(here, coupon):
     assert "failed: reverted: INSUFFICIENT_FUNDS: " in lines[1]
 
 
+def test_a_halt_without_a_reason_is_traced(here, coupon):
+    """Out of gas leaves no revert data: the trace says what the receipt cannot."""
+    digest = here.submit_data(
+        here.household(0), coupon["address"], "spend(uint256)", 1, gas_limit=23_000
+    )
+    here.seal()
+    tx = run_json("chain", "tx", digest)
+    assert tx["error"] == f"no reason was given: `hearth chain trace {digest}` says what happened"
+    assert "failed: out of gas" in run("chain", "trace", digest).stdout
+
+
 def test_a_creation_is_traced(here, coupon):
     tree = run_json("chain", "trace", coupon["transaction"])
     assert (tree["type"], tree["call"], tree["contract"]) == ("CREATE", None, "Coupon")
