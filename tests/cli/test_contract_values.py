@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -379,6 +380,14 @@ def test_a_vyper_contract_imports_the_native_interfaces(tmp_path):
     ]
     assert artifact.compiler.startswith("vyper 0.")
     assert artifact.init_code
+
+
+def test_the_example_of_the_documentation_compiles(tmp_path):
+    pytest.importorskip("vyper")
+    page = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text("utf-8")
+    source = page.split("```vyper\n")[1].split("```")[0]
+    artifact = load(write(tmp_path, source, "Coupon.vy"))
+    assert "left(address)" in [each.signature for each in artifact.abi.functions]
 
 
 def test_an_interface_beside_the_source_wins(tmp_path):
