@@ -204,6 +204,7 @@ def _begin_call(machine: Machine, call: Call, depth: int) -> _Begun:
     mark = world.snapshot()
     world.touch(call.address)
     if call.value and call.kind == "CALL" and not _transfer(world, call):
+        world.revert(mark)
         return _failed(halts.INSUFFICIENT_BALANCE)
     precompile = machine.env.precompiles.get(target)
     if precompile is not None:

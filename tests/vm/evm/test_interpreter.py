@@ -170,6 +170,16 @@ def test_a_value_that_is_not_there_fails_the_call_and_gives_its_gas_back():
     assert GAS - result.gas_left < 2_600 + 9_000 + 25_000 + 100
 
 
+def test_a_message_whose_value_is_not_there_leaves_no_trace():
+    empty = b"\xee" * 20
+    world = World(state_with(b"").put(empty))
+    for to in (empty, None):
+        message = Message(caller=SENDER, to=to, value=1, data=b"", gas=GAS)
+        result = execute(world, environment(), message)
+        assert (result.status, result.error) == (0, "insufficient balance for transfer")
+        assert world.changes().accounts == {}
+
+
 def test_value_moves_with_a_call_and_back_with_its_failure():
     for callee, moved in ((b"", 1), (asm("INVALID"), 0)):
         code = returning(calling(OTHER, value=1))
