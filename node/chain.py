@@ -32,6 +32,8 @@ from vm.state import StateReader
 from vm.transaction import Transaction, decode
 
 VERSION: Final = "0.1.0"
+LOG_BYTES_MAX = 8 << 20
+"""Data of the logs that one query collects: a block's gas buys megabytes of them."""
 RECORDS_MAX = 16
 """Decoded blocks kept for readers that ask for the newest ones again and again."""
 
@@ -171,6 +173,8 @@ class Chain:
         addresses: Collection[bytes],
         topics: Sequence[Collection[bytes] | None],
         limit: int,
+        *,
+        bytes_max: int = LOG_BYTES_MAX,
     ) -> list[LogEntry]:
         """Return the logs of the blocks first..last that match, in order, at most `limit`.
 
@@ -180,14 +184,18 @@ class Chain:
             addresses: of contracts; empty for all.
             topics: for each place the topics that are allowed, None or empty for any.
             limit: so many are returned at most: ask for one more than you want to see a cut.
+            bytes_max: the block in which the logs' data exceed this is the last that is read.
         """
         query = LogQuery(frozenset(addresses), tuple(frozenset(each or ()) for each in topics))
         found: list[LogEntry] = []
+        size = 0
         for height, bloom in self.store.blooms(max(first, 0), min(last, self.height)):
             if not query.may_match(bloom):
                 continue
-            found += [e for e in log_entries(self._record(height)) if query.matches(e.log)]
-            if len(found) >= limit:
+            entries = [e for e in log_entries(self._record(height)) if query.matches(e.log)]
+            found += entries
+            size += sum(len(entry.log.data) for entry in entries)
+            if len(found) >= limit or size > bytes_max:
                 break
         return found[:limit]
 

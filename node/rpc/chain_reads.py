@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import final
 
-from node.chain import Chain
+from node.chain import LOG_BYTES_MAX, Chain
 from node.errors import HistoryUnavailable
 from node.records import BlockRecord, LogEntry
 from node.rpc.errors import Code, RpcFault
@@ -262,15 +262,23 @@ async def find_logs(chain: Chain, asked: LogRange, first: int, last: int) -> lis
     """Return all logs of first..last that match; the event loop turns in between.
 
     Raises:
-        RpcFault: more than LOGS_MAX.
+        RpcFault: more than LOGS_MAX, or more than LOG_BYTES_MAX of data.
     """
     found: list[LogEntry] = []
+    size = 0
     for start in range(max(first, 0), min(last, chain.height) + 1, LOG_SPAN):
         stop = min(start + LOG_SPAN - 1, last)
         room = LOGS_MAX + 1 - len(found)
-        found += chain.logs(start, stop, asked.addresses, asked.topics, room)
+        entries = chain.logs(
+            start, stop, asked.addresses, asked.topics, room, bytes_max=LOG_BYTES_MAX - size
+        )
+        found += entries
+        size += sum(len(entry.log.data) for entry in entries)
         if len(found) > LOGS_MAX:
             message = f"query returned more than {LOGS_MAX} results: ask for fewer blocks"
+            raise RpcFault(Code.LIMIT_EXCEEDED, message)
+        if size > LOG_BYTES_MAX:
+            message = f"query returned more than {LOG_BYTES_MAX} bytes: ask for fewer blocks"
             raise RpcFault(Code.LIMIT_EXCEEDED, message)
         await asyncio.sleep(0)
     return found

@@ -1,5 +1,6 @@
 """What Ethereum's clients ask of the state after a block: accounts, code, storage, calls."""
 
+import asyncio
 from typing import final
 
 from node.chain import Chain
@@ -133,7 +134,7 @@ class StateMethods:
             raise RpcFault(Code.SERVER, f"gas required exceeds allowance ({call.gas})")
         return to_quantity(gas)
 
-    def access_list(self, args: Args) -> Out:
+    async def access_list(self, args: Args) -> Out:
         """What a call touches, and the gas that it uses once that is listed.
 
         A listed slot is cheaper, so the call may go further and touch more: it is repeated until
@@ -143,6 +144,7 @@ class StateMethods:
         view = read_state(self._chain, args.get(1))
         listed, result = self._touched(view, call, call.access_list)
         for _ in range(ACCESS_LIST_ROUNDS_MAX):
+            await asyncio.sleep(0)  # A call may compute as long as half a block does.
             found, result = self._touched(view, call, listed)
             if found == listed:
                 break

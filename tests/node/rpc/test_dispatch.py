@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
 from crypto import abi
 from node.errors import HistoryUnavailable
 from node.rpc import dispatch
-from node.rpc.dispatch import Caller, Dispatcher, Method
+from node.rpc.dispatch import SLICE_S, Caller, Dispatcher, Method
 from node.rpc.errors import Code, call_failed, revert_reason
 
 ANYBODY = Caller(is_authorised=False, extra={})
@@ -98,3 +99,26 @@ def test_revert_data_without_a_reason(data):
 def test_a_halt_is_no_revert():
     fault = call_failed(b"", "out of gas")
     assert (fault.code, fault.message, fault.data) == (Code.SERVER, "out of gas", None)
+
+
+def test_a_batch_of_slow_calls_lets_the_loop_turn():
+    def slow(_):
+        time.sleep(2 * SLICE_S)
+        return True
+
+    async def scenario():
+        turns = 0
+
+        async def others():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        watch = asyncio.create_task(others())
+        dispatcher = Dispatcher({"slow": Method(handler=slow)}, lambda _name, _is_ok: None)
+        await dispatcher.answer(json.dumps([call("slow")] * 5), ANYBODY)
+        watch.cancel()
+        return turns
+
+    assert asyncio.run(scenario()) >= 5

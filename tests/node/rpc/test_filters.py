@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from node.rpc.chain_reads import RANGE_MAX, check_range
+from node.rpc.chain_reads import RANGE_MAX, LogRange, check_range, find_logs
 from node.rpc.errors import RpcFault
 from node.rpc.filters import FILTERS_MAX, IDLE_MS, Filters
 from node.rpc.values import BadValue
@@ -67,3 +67,20 @@ def test_a_query_over_too_many_blocks_is_refused_in_geths_words():
     check_range(0, RANGE_MAX - 1)
     with pytest.raises(BadValue, match=f"^exceed maximum block range: {RANGE_MAX}$"):
         check_range(0, RANGE_MAX)
+
+
+def test_the_bytes_of_one_answer_are_bounded_before_they_are_collected(rig, monkeypatch):
+    for value in range(1, 5):
+        rig.chain.submit(rig.transfer(0, 1, value))
+        rig.seal()
+    everything = LogRange(frozenset(), (), 0, None)
+    found = asyncio.run(find_logs(rig.chain, everything, 0, 4))
+    (size,) = {len(entry.log.data) for entry in found}
+    assert len(found) == 4
+    assert len(rig.chain.logs(0, 4, (), (), 10, bytes_max=2 * size - 1)) == 2
+    monkeypatch.setattr("node.rpc.chain_reads.LOG_BYTES_MAX", 4 * size)
+    assert asyncio.run(find_logs(rig.chain, everything, 0, 4)) == found
+    monkeypatch.setattr("node.rpc.chain_reads.LOG_BYTES_MAX", 4 * size - 1)
+    with pytest.raises(RpcFault, match="bytes: ask for fewer blocks") as error:
+        asyncio.run(find_logs(rig.chain, everything, 0, 4))
+    assert error.value.code == -32005
