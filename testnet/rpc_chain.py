@@ -125,7 +125,11 @@ class RoleChain:
         self.methods = frozenset(methods)
         self.dispatcher = Dispatcher(methods, lambda _name, _is_ok: None)
         self.sent = Sent()
-        self._fill()
+        try:
+            self._fill()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -7,18 +7,20 @@ keys, values of the same hex forms, and the same error codes. What may differ is
 """
 
 import asyncio
-import atexit
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
 from node.rpc.dispatch import Caller
 from node.rpc.errors import Code
+from node.rpc.values import BadValue, read_data
 from testnet.rpc_chain import ALICE, HEAD, RoleChain
 from testnet.rpc_forms import FORMS, RESULT_FORMS, has_form
+from vm.errors import InvalidTransaction
 from vm.transaction import decode
 
 TRANSCRIPT_BYTES_MAX: Final = 16 << 20
@@ -110,7 +112,7 @@ def _check(exchanges: list[tuple[Answer, Answer]]) -> TranscriptResult:
 def _chain() -> RoleChain:
     """Return the chain, made once for all transcripts of a process."""
     chain = RoleChain()
-    atexit.register(chain.close)
+    Finalize(None, chain.close, exitpriority=0)  # Runs in worker processes, too: atexit does not.
     return chain
 
 
@@ -127,6 +129,12 @@ def _read(data: bytes) -> list[tuple[Answer, Answer]]:
         answer = _parse(lines[place + 1], b"<< ", place + 1)
         if not isinstance(request.get("method"), str):
             raise BadTranscript(f"line {place}: has no method")
+        if not isinstance(request.get("params", []), list):
+            raise BadTranscript(f"line {place}: params must be an array")
+        if ("result" in answer) == ("error" in answer):
+            raise BadTranscript(f"line {place + 1}: must have a result or an error")
+        if "error" in answer and not isinstance(answer["error"], dict):
+            raise BadTranscript(f"line {place + 1}: error must be an object")
         exchanges.append((request, answer))
     return exchanges
 
@@ -179,7 +187,7 @@ class _Roles:
         """Return the parameters for our chain."""
         method, params = request["method"], request.get("params") or []
         if method == "eth_sendRawTransaction":
-            return [self._signed_anew(params[0])]
+            return [self._signed_anew(param) for param in params]
         ours: list[Any] = [self._value(param) for param in params]
         place = _HEIGHT_AT.get(method)
         if place is not None and len(ours) > place:
@@ -202,9 +210,12 @@ class _Roles:
             return "0x0"  # There is no coin.
         return _height(value) if key in ("fromBlock", "toBlock") else self._value(value)
 
-    def _signed_anew(self, raw: str) -> str:
+    def _signed_anew(self, raw: Any) -> Any:
         """Return a transaction of the same kind and with the same payload, signed by our sender."""
-        theirs = decode(bytes.fromhex(raw[2:]))
+        try:
+            theirs = decode(read_data(raw, "transaction"))
+        except (BadValue, InvalidTransaction):
+            return raw  # It is meant to be refused.
         nonce = self._chain.free_nonce()
         listed = tuple((self._chain.emitting, slots) for _, slots in theirs.access_list)
         to = None if theirs.to is None else self._chain.emitting
@@ -226,7 +237,10 @@ def _height(value: Any) -> Any:
     """Return the height of our block that plays the part of theirs; tags and hashes stay."""
     if not isinstance(value, str) or not value.startswith("0x") or len(value) == 66:
         return value
-    height = int(value, 16)
+    try:
+        height = int(value, 16)
+    except ValueError:
+        return value  # It is meant to be refused.
     if height <= _SAME_HEIGHTS:
         return value
     ours = HEAD + height - _THEIR_HEAD
@@ -262,11 +276,12 @@ def _error_differences(ours: Answer, theirs: Answer) -> Iterator[str]:
     if error is None:
         yield f"error: {theirs} was expected, got a result"
         return
-    if error["code"] != theirs["code"]:
-        yield f"error.code: {error['code']}, not {theirs['code']}: {error['message']}"
-    if theirs["code"] == Code.REVERTED and error["message"] != theirs["message"]:
-        yield f"error.message: {error['message']!r}, not {theirs['message']!r}"
-    if ("data" in theirs) != ("data" in error) and theirs["code"] == Code.REVERTED:
+    code = theirs.get("code")
+    if error["code"] != code:
+        yield f"error.code: {error['code']}, not {code}: {error['message']}"
+    if code == Code.REVERTED and error["message"] != theirs.get("message"):
+        yield f"error.message: {error['message']!r}, not {theirs.get('message')!r}"
+    if ("data" in theirs) != ("data" in error) and code == Code.REVERTED:
         yield "error.data: is there in one of them only"
 
 

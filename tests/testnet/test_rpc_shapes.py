@@ -84,10 +84,39 @@ def test_a_method_that_is_not_served_must_say_so(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "// nothing", ">> {}", ">> {}\n<< {}", '<< {}\n>> {"method":"x"}', ">> []\n<< {}", "{"],
+    [
+        '>> {"method":"x"}\n<< {}',
+        '>> {"method":"x"}\n<< {"result":1,"error":{}}',
+        '>> {"method":"x"}\n<< {"error":1}',
+        '>> {"method":"x","params":{}}\n<< {"result":1}',
+        "",
+        "// nothing",
+        ">> {}",
+        ">> {}\n<< {}",
+        '<< {}\n>> {"method":"x"}',
+        ">> []\n<< {}",
+        "{",
+    ],
 )
 def test_what_is_no_transcript_is_refused(tmp_path, text):
     path = tmp_path / "bad.io"
     path.write_text(text)
     with pytest.raises(BadTranscript):
         check_transcript(path)
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("eth_getBlockByNumber", ["0xzz", False]),
+        ("eth_sendRawTransaction", ["0xzz"]),
+        ("eth_sendRawTransaction", [7]),
+        ("eth_call", [{"to": "0x12"}, "latest"]),
+        ("eth_call", [None]),
+        ("eth_getLogs", [{"fromBlock": "0x"}]),
+        ("eth_blockNumber", [1]),
+    ],
+)
+def test_a_request_that_is_meant_to_be_refused_is_put_as_it_is(tmp_path, method, params):
+    refusal = {"error": {"code": -32602, "message": "no"}}
+    assert not judged(tmp_path, {"method": method, "params": params}, refusal).failures
