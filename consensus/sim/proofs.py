@@ -5,16 +5,16 @@ views, the choice that binds them, the quarantine after a start, and the vote lo
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import final
 
-from consensus.certificates import Kind, PreparedCertificate, SignedVote, SigningDomain, Slot
+from consensus.certificates import PreparedCertificate, SignedVote, SigningDomain, Slot
 from consensus.errors import DoubleSign
 from consensus.keyring import Keyring
 from consensus.membership import Membership
 from consensus.messages import NewView, PrePrepare, ViewChange
 from consensus.signer import Signer
 from consensus.sim.checkers import InvariantViolation, SignOnce, certificate_size
+from consensus.sim.forgery import prepare_votes
 from consensus.vote_log import CommitRecord, NewViewRecord, ProposalRecord, Record
 from consensus.wire import signed_core
 from crypto.hashing import Digest
@@ -72,7 +72,7 @@ class Proofs:
         sizes = (len({first.sender, *senders}), 1 + len(senders))
         if sizes != (self._certificate, self._certificate):
             raise InvariantViolation("certificates", f"{where} has votes by {senders}")
-        for vote in (first, *_prepares(certificate)):
+        for vote in prepare_votes(certificate):
             payload = _PAYLOAD(self._domain, vote.kind, vote.slot, vote.digest)
             public = self._membership.members[vote.sender]
             if not self._keyring.verify(public, payload, vote.signature):
@@ -121,13 +121,6 @@ class Proofs:
                 f"{_place(slot)}: member {member} votes for {proposal.digest.hex()[:8]}, its "
                 f"NEW-VIEW binds it to {bound.hex()[:8]}",
             )
-
-
-def _prepares(certificate: PreparedCertificate) -> list[SignedVote]:
-    return [
-        replace(certificate.pre_prepare, kind=Kind.PREPARE, sender=sender, signature=signature)
-        for sender, signature in certificate.prepares
-    ]
 
 
 def _certificates(view_changes: Iterable[ViewChange], height: int) -> list[PreparedCertificate]:

@@ -9,6 +9,7 @@ from consensus.messages import Message
 from consensus.sim.checkers import InvariantViolation
 from consensus.sim.cluster import Cluster, Instance
 from consensus.sim.faults import FaultPlan
+from consensus.sim.forgery import Forger
 from consensus.sim.trace import (
     Answer,
     Ask,
@@ -28,12 +29,21 @@ from consensus.sim.trace import (
 class Replay:
     """A cluster driven by a list of steps.
 
-    A message is delivered only if its sender sent it in this run too, and an answer only if
-    the application owes it, so every subsequence of a run is a run that could happen.
+    A message is delivered only if its sender sent it in this run too, or could have if it is a
+    liar; an answer only if the application owes it. So every subsequence of a run is a run that
+    could happen.
     """
 
     def __init__(self, plan: FaultPlan, *, is_real: bool = False) -> None:
         self._cluster = Cluster(plan, self, is_real=is_real)
+        cluster = self._cluster
+        self._forger = Forger(
+            cluster.keys.keyring(0),
+            cluster.domain,
+            cluster.membership,
+            cluster.checkers.sign_once,
+        )
+        self._liars = {cluster.instances[i].member for i in plan.liars}
         self._sent: set[tuple[MemberIndex, MemberIndex | None, str]] = set()
 
     def run(self, steps: Sequence[Step]) -> None:
@@ -57,13 +67,17 @@ class Replay:
     def stopped(self, instance: int) -> None:
         """Nothing to plan: the steps say who notices."""
 
+    def _can_arrive(self, sender: MemberIndex, target: MemberIndex, message: Message) -> bool:
+        name = fingerprint(message)
+        if (sender, None, name) in self._sent or (sender, target, name) in self._sent:
+            return True
+        return sender in self._liars and self._forger.could_say(sender, message)
+
     def _take(self, step: Step) -> None:
         instance = self._cluster.instances[step.instance]
         match step:
             case Deliver(at, _, sender, message):
-                name = fingerprint(message)
-                known = (sender, None, name) in self._sent
-                if known or (sender, instance.member, name) in self._sent:
+                if self._can_arrive(sender, instance.member, message):
                     instance.step(Receive(sender, message), at)
             case Wake(at):
                 instance.step(Tick(), at)

@@ -98,6 +98,20 @@ def test_a_failure_is_explained_by_a_short_run():
     assert any("PrePrepare" in line for line in lines)
 
 
+def test_the_words_of_a_liar_are_kept_when_a_run_is_shortened():
+    """It would say something else in the shorter run, yet could have said the same."""
+    mutant = next(m for m in MUTANTS if m.name == "new_view_not_verified")
+    with ExitStack() as planted:
+        for plant in mutant.plants:
+            planted.enter_context(plant())
+        results = (run_seed(seed, (4,), mutant.profile) for seed in range(60))
+        violation = next(r.violation for r in results if r.violation is not None)
+        lines = explain(violation, (4,))
+    assert violation.checker == "new_view"
+    assert len(lines) < 60
+    assert any("NewView" in line for line in lines)
+
+
 def test_a_stuck_run_is_explained_by_its_faults():
     mutant = next(m for m in MUTANTS if m.name == "no_retransmission")
     with ExitStack() as planted:
