@@ -13,7 +13,7 @@ from cli.chain_trace import trace
 from cli.contract_send import resolver
 from cli.decode import event_names, event_topics, in_words
 from cli.errors import CommandError, Unusable
-from cli.known_contracts import Known, deployed
+from cli.known_contracts import Known
 from cli.output import print_fields, print_json, print_table
 from cli.target import Target, connected, run_async, with_target
 from crypto.keys import checksum_address, parse_address
@@ -282,7 +282,7 @@ def logs(
     }
     address = None
     if contract is not None:
-        address = resolver(target, {**deployed(target.home), **ADDRESSES})(contract, "--contract")
+        address = resolver(target)(contract, "--contract")
         asked["address"] = "0x" + address.hex()
     asked["topics"] = [
         None if event is None else _first_topics(known, address, event),

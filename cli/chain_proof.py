@@ -7,11 +7,9 @@ import click
 from cli import proof_file
 from cli.contract_send import resolver
 from cli.errors import CommandError, Unusable
-from cli.known_contracts import deployed
 from cli.output import print_fields, print_json
 from cli.target import Target, connected, find_target, readable_errors, run_async, with_target
 from crypto.errors import InvalidProof
-from market.abi import ADDRESSES
 from market.contracts.erc20 import balance_key
 from node.home import load_genesis
 from node.rpc.client import RpcClient
@@ -72,7 +70,7 @@ def proof(
     """
     if sum(given is not None for given in (key, balance, slot, account)) != 1:
         raise Unusable("give one of KEY, --balance, --slot and --account")
-    resolve = resolver(target, {**deployed(target.home), **ADDRESSES})
+    resolve = resolver(target)
     if balance is not None:
         holder = resolve(balance, "--balance")
         state_key = storage_key(proof_file.TOKENS[token], balance_key(holder))

@@ -14,7 +14,7 @@ from cli.contract_send import account_key, call, resolver, send
 from cli.contract_values import read_arguments
 from cli.decode import in_words
 from cli.errors import CommandError, Unusable
-from cli.known_contracts import Known, deployed
+from cli.known_contracts import Known
 from cli.output import print_fields, print_json, print_table, printable, progress
 from cli.target import Target, connected, readable_errors, run_async, with_target
 from crypto.errors import DecodeError
@@ -128,6 +128,7 @@ def _sending(command: F) -> F:
 @click.argument("artifact", type=_FILE)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option("--contract", metavar="NAME", help="Which one, where ARTIFACT holds several.")
+@click.option("--name", metavar="NAME", help="What to call it from here; its own name otherwise.")
 @_sending
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_target
@@ -137,6 +138,7 @@ def deploy(
     artifact: Path,
     args: tuple[str, ...],
     contract: str | None,
+    name: str | None,
     account: str | None,
     gas: int | None,
     as_json: bool,
@@ -154,8 +156,12 @@ def deploy(
     read = contract_artifact.load(artifact, contract)
     if not read.init_code:
         raise Unusable(f"{read.name} has no code: it is an interface, or abstract")
+    if name is not None:
+        read = contract_artifact.renamed(read, name)
+    if read.name in (*ADDRESSES, *target.names().values()):
+        raise Unusable(f"{read.name!r} is the name of another account here: give it one by --name")
     known = Known(target.home, (read.abi,))
-    resolve = resolver(target, _contracts(target))
+    resolve = resolver(target)
     values = read_arguments(read.abi.constructor.inputs, args, resolve)
     data = read.init_code + read.abi.constructor.encode(values)
     key = account_key(target, account)
@@ -169,10 +175,6 @@ def deploy(
     known.keep(address, read)
     said = {"contract": read.name, "address": checksum_address(address)}
     _report(target, known, f"{read.name} is created", said, receipt, as_json=as_json)
-
-
-def _contracts(target: Target) -> dict[str, bytes]:
-    return {**deployed(target.home), **ADDRESSES}
 
 
 def _report(
@@ -249,8 +251,7 @@ def call_function(
     """
     if block is not None and is_sent:
         raise Unusable("--block looks at the past; a transaction is of the next block")
-    contracts = _contracts(target)
-    resolve = resolver(target, contracts)
+    resolve = resolver(target)
     to = resolve(address, "ADDRESS")
     abi = _abi_of(target, to, abi_file, native)
     entry = _entry(abi, function, to)

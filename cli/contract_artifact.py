@@ -10,7 +10,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -74,6 +74,13 @@ def load(path: Path, contract: str | None = None) -> Artifact:
     if not found:
         raise BadFile(path.name, "must have abi and bytecode, or contracts")
     return _read(*_chosen(found, contract, path), path.name)
+
+
+def renamed(artifact: Artifact, name: str) -> Artifact:
+    """Return the same contract under another name; raises Unusable for what is no name."""
+    if not _NAME.fullmatch(name):
+        raise Unusable(f"--name must be an identifier, got {name[:64]!r}")
+    return replace(artifact, name=name)
 
 
 def load_abi(path: Path) -> ContractAbi:

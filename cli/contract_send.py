@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 import click
 
 from cli.errors import CommandError, Refused, Unusable
-from cli.known_contracts import Known
+from cli.known_contracts import Known, deployed
 from cli.output import progress
 from cli.target import Target
 from crypto.keys import AccountKey
 from crypto.keystore import HouseholdKeys
+from market.abi import ADDRESSES
 from node.rpc.client import RpcClient, RpcError
 from node.rpc.errors import Code
 from testnet.layout import ServiceLayout
@@ -142,11 +143,19 @@ def explain(error: RpcError, known: Known, to: bytes | None) -> NoReturn:
     raise Refused(error.message) from None
 
 
-def resolver(target: Target, contracts: dict[str, bytes]) -> Callable[[str, str], bytes]:
-    """Return what reads an address: 0x…, a household or service, or a contract's name."""
+def resolver(target: Target) -> Callable[[str, str], bytes]:
+    """Return what reads an address in any of its forms.
+
+    These are a native contract's name, a household's or service's, that of a contract deployed
+    from here, and 0x…. In this order: a contract that calls itself by a neighbour's name must not
+    get what is sent to the neighbour.
+    """
+    people = target.names().values()
+    contracts = {**deployed(target.home), **ADDRESSES}
 
     def resolve(text: str, field: str) -> bytes:
-        found = contracts.get(text)
-        return target.address_of(text, field) if found is None else found
+        if text in contracts and (text in ADDRESSES or text not in people):
+            return contracts[text]
+        return target.address_of(text, field)
 
     return resolve

@@ -77,6 +77,8 @@ def test_a_contract_is_deployed_called_and_remembered(here, artifact):
     assert (event["contract"], event["event"]) == ("Coupon", "Spent")
     assert event["values"]["amount"] == 400
     assert run("contract", "call", "Coupon", "left", here.names[0]).stdout == "600\n"
+    newer = run_json("contract", "deploy", artifact, "Newer", here.names[0], "1")["address"]
+    assert run_json("contract", "call", "Coupon", "name")["address"] == newer
     text = run("contract", "call", "Coupon", "spend", "601", code=ExitCode.REFUSED).stderr
     assert "reverts: too few coupons" in text
 
@@ -114,6 +116,28 @@ def test_a_constructor_that_reverts_says_why(here, artifact, tmp_path):
     interface.write_text(json.dumps({"abi": [], "bytecode": "0x"}))
     text = run("contract", "deploy", interface, code=ExitCode.USAGE).stderr
     assert "has no code" in text
+
+
+def test_a_contract_cannot_take_a_neighbours_name(here, artifact, tmp_path):
+    """Names of contracts come from files; what is sent to a household goes to the household."""
+    for name in (here.names[1], "Market", "operator"):
+        value = {**json.loads(artifact.read_text()), "contractName": name}
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(value))
+        args = ("contract", "deploy", file, "Thief", here.names[0], "0")
+        assert "is the name of another account" in run(*args, code=ExitCode.USAGE).stderr
+        made = run_json(*args, "--name", "Thief")
+        assert made["contract"] == "Thief"
+        # Even if the home's file says so.
+        kept = here.layout.household(here.names[0]).home / "contracts"
+        (path,) = kept.glob(f"{made['address'].lower()}.json")
+        path.write_text(path.read_text().replace("Thief", name))
+    sent = run_json("contract", "call", "MoneyToken", "transfer", here.names[1], "5", "--send")
+    to = sent["events"][0]["values"]["to"].lower()
+    assert to == f"0x{here.household(1).address.hex()}"
+    assert run_json("contract", "call", "Market", "fund")["address"].endswith("0107")
+    args = ("contract", "deploy", artifact, "Name", here.names[0], "0", "--name", "../x")
+    assert "--name must be an identifier" in run(*args, code=ExitCode.USAGE).stderr
 
 
 def test_a_past_block_is_looked_at(here):
