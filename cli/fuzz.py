@@ -28,10 +28,10 @@ PROGRESS_EVERY = 100
 @click.option("--cases", type=click.IntRange(1), help="With --evm: seeds from --seed on; 1,000.")
 @click.option(
     "--oracle",
-    type=click.Choice(("revm", "py-evm")),
+    type=click.Choice(("revm", "py-evm", "tiers")),
     default="revm",
     show_default=True,
-    help="With --evm: the other EVM.",
+    help="With --evm: the other EVM, or our second tier.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes; otherwise one for each core.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")

@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+import re
 import time
 import traceback
 from collections import Counter
@@ -11,31 +12,34 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, final
 
-from testnet.evm_fuzz import ours
+from testnet.evm_fuzz import both_tiers, ours
 from testnet.evm_fuzz.assembly import NAMES, disassemble
 from testnet.evm_fuzz.case import Case, Outcome, Status, differences
 from testnet.evm_fuzz.generate import generate
 from testnet.evm_fuzz.minimise import RUNS_MAX, minimise
 
-Engine: TypeAlias = Callable[[Case], Outcome]
+Judge: TypeAlias = Callable[[Case, Outcome], list[str]]
+"""From a case and what ours made of it to differences in words; empty if there are none."""
 
-ORACLES = ("revm", "py-evm")
-"""What ours can be compared with."""
+ORACLES = ("revm", "py-evm", "tiers")
+"""What ours can be compared with: two other EVMs, and our interpreter with our compiler."""
 SEEDS_PER_TASK = 50
 WATCHED_EVERY = 25
 """Of so many cases one is traced, to tell which instructions the cases reach."""
 
-_MODULES = {"revm": "testnet.evm_fuzz.revm", "py-evm": "testnet.evm_fuzz.pyevm"}
+_ENGINES = {"revm": "testnet.evm_fuzz.revm", "py-evm": "testnet.evm_fuzz.pyevm"}
 
 
-def oracle(name: str) -> Engine:
-    """Return an oracle by its name.
+def judge(oracle: str) -> Judge:
+    """Return the judge that asks an oracle.
 
     Raises:
         ImportError: its package is not installed.
     """
-    engine: Engine = importlib.import_module(_MODULES[name]).run
-    return engine
+    if oracle == "tiers":
+        return lambda case, _: both_tiers.compare(case)
+    run: Callable[[Case], Outcome] = importlib.import_module(_ENGINES[oracle]).run
+    return lambda case, mine: differences(mine, run(case))
 
 
 @final
@@ -91,26 +95,26 @@ class CampaignReport:
         }
 
 
-def run_seed(seed: int, theirs: Engine, *, is_watched: bool = False) -> CaseResult:
-    """Give the case of `seed` to both engines; what differs is in the result, never raised."""
+def run_seed(seed: int, compare: Judge, *, is_watched: bool = False) -> CaseResult:
+    """Give the case of `seed` to ours and a judge; what differs is in the result, never raised."""
     case = generate(seed)
     opcodes = ours.opcodes_executed(case) if is_watched else frozenset[int]()
     result = partial(CaseResult, seed=seed, opcodes=opcodes)
     try:
         mine = ours.run(case)
+        found = compare(case, mine)
     except ours.CalledPrecompileLeftOut:
         return result(status=None, gas_used=0, differences=())
     except Exception:  # noqa: BLE001  # An EVM that raises has failed, whatever it raises.
         text = traceback.format_exc(limit=-4)
-        return result(status=None, gas_used=0, differences=(f"ours raised: {text}",))
-    found = differences(mine, theirs(case))
+        return result(status=None, gas_used=0, differences=(f"raised: {text}",))
     return result(status=mine.status, gas_used=mine.gas_used, differences=tuple(found))
 
 
 def run_seeds(
     first_seed: int,
     cases: int,
-    oracle_name: str,
+    oracle: str,
     workers: int,
     on_results: Callable[[Sequence[CaseResult]], None] | None = None,
 ) -> CampaignReport:
@@ -119,17 +123,17 @@ def run_seeds(
     Args:
         first_seed: and the seeds that follow it.
         cases: how many.
-        oracle_name: one of ORACLES.
+        oracle: one of ORACLES.
         workers: processes; 1 stays in this one.
         on_results: called in this process, for progress.
 
     Raises:
         ImportError: the oracle's package is not installed.
     """
-    oracle(oracle_name)
+    judge(oracle)
     began = time.perf_counter()
     tally = _Tally(on_results)
-    tasks = list(_tasks(first_seed, cases, oracle_name))
+    tasks = list(_tasks(first_seed, cases, oracle))
     if workers <= 1:
         for task in tasks:
             tally.add(_run_chunk(task))
@@ -140,7 +144,7 @@ def run_seeds(
             for results in pool.map(_run_chunk, tasks):
                 tally.add(results)
     return CampaignReport(
-        oracle=oracle_name,
+        oracle=oracle,
         first_seed=first_seed,
         cases=cases,
         left_out=tally.left_out,
@@ -160,9 +164,9 @@ def _tasks(first_seed: int, cases: int, name: str) -> Iterator[tuple[range, str]
 
 def _run_chunk(task: tuple[range, str]) -> list[CaseResult]:
     seeds, name = task
-    theirs = oracle(name)
+    compare = judge(name)
     return [
-        run_seed(seed, theirs, is_watched=not place % WATCHED_EVERY)
+        run_seed(seed, compare, is_watched=not place % WATCHED_EVERY)
         for place, seed in enumerate(seeds)
     ]
 
@@ -192,31 +196,39 @@ class _Tally:
             self._on_results(results)
 
 
-def explain(seed: int, oracle_name: str, runs_max: int | None = None) -> list[str]:
+def explain(seed: int, oracle: str, runs_max: int | None = None) -> list[str]:
     """Return the shortest case found that still fails like the one of `seed`, as lines."""
-    theirs = oracle(oracle_name)
+    compare = judge(oracle)
     case = generate(seed)
-    kinds = _kinds(case, theirs)
-    short = minimise(case, lambda smaller: _kinds(smaller, theirs) == kinds, runs_max or RUNS_MAX)
-    return [*describe(short), *_judgement(short, oracle_name)]
+    kinds = _kinds(case, compare)
+    if not kinds:
+        return ["the engines agree"]
+    short = minimise(case, lambda smaller: _kinds(smaller, compare) == kinds, runs_max or RUNS_MAX)
+    return [*describe(short), *_judgement(short, oracle)]
 
 
-def _kinds(case: Case, theirs: Engine) -> list[str]:
-    """Return in which respects the engines differ, or that ours raised."""
+_AMOUNTS = re.compile(r"^gas_used: ours (\d+), theirs (\d+)$")
+
+
+def _kinds(case: Case, compare: Judge) -> list[str]:
+    """Return in which respects the engines differ, and by how much gas, or what was raised."""
     try:
-        return [line.split(":")[0] for line in differences(ours.run(case), theirs(case))]
+        lines = compare(case, ours.run(case))
     except ours.CalledPrecompileLeftOut:
         return []
     except Exception as error:  # noqa: BLE001  # As in `run_seed`.
         return [type(error).__name__]
+    kinds = [line.split(":")[0] for line in lines]
+    amounts = [match for line in lines if (match := _AMOUNTS.match(line))]
+    return [*kinds, *(str(int(match[1]) - int(match[2])) for match in amounts)]
 
 
-def _judgement(case: Case, oracle_name: str) -> list[str]:
+def _judgement(case: Case, oracle: str) -> list[str]:
     """Return what each oracle at hand says of a case."""
     lines = []
-    for name in (oracle_name, *(other for other in ORACLES if other != oracle_name)):
+    for name in (oracle, *(other for other in ORACLES if other != oracle)):
         try:
-            found = differences(ours.run(case), oracle(name)(case))
+            found = judge(name)(case, ours.run(case))
         except ImportError:
             continue
         except Exception as error:  # noqa: BLE001  # As in `run_seed`.

@@ -17,7 +17,7 @@ from testnet.evm_fuzz.pool import (
 )
 from testnet.evm_fuzz.programs import ProgramMaker
 
-_FRAGMENTS_MAX = 40
+_FRAGMENTS_MAX = 80
 
 
 def generate(seed: int) -> Case:
@@ -25,7 +25,8 @@ def generate(seed: int) -> Case:
     rng = random.Random(f"evm fuzz {seed}")
     pool = Pool(rng)
     accounts = {
-        SENDER: Account(nonce=rng.choice((0, 1, 7)), balance=10**18),
+        # Not nonce 0: pyrevm does not count it up, and a sender without balance would be empty.
+        SENDER: Account(nonce=rng.choice((1, 2, 7)), balance=10**18),
         STRANGER: Account(balance=rng.choice((1, 10**15))),
     }
     for address in CONTRACTS:
@@ -55,7 +56,7 @@ def _contract(rng: random.Random, pool: Pool) -> Account:
     if kind < 0.04:
         code = rng.randbytes(rng.randrange(1, 60))
     else:
-        code = ProgramMaker(rng).program(int(rng.triangular(1, _FRAGMENTS_MAX, 8)))
+        code = ProgramMaker(rng).program(int(rng.triangular(1, _FRAGMENTS_MAX, 20)))
         if kind < 0.1:
             code = _mutated(rng, code)
     nonce = rng.choice((2**64 - 1, 2**64 - 2)) if rng.random() < 0.01 else rng.choice((0, 1, 1, 5))
@@ -91,7 +92,10 @@ def _target(rng: random.Random, pool: Pool) -> tuple[bytes | None, bytes]:
     kind = rng.random()
     if kind < 0.12:
         return None, ProgramMaker(rng).init_code(rng.randrange(20))
-    data = pool.small_bytes(100)
+    if rng.random() < 0.6:
+        data = b"".join(pool.word().to_bytes(32, "big") for _ in range(4))
+    else:
+        data = pool.small_bytes(100)
     if kind < 0.16:
         return rng.choice((*PRECOMPILES, STRANGER, NOBODY, COINBASE, SENDER)), data
     return CONTRACTS[0], data
@@ -99,12 +103,12 @@ def _target(rng: random.Random, pool: Pool) -> tuple[bytes | None, bytes]:
 
 def _gas_limit(rng: random.Random, to: bytes | None, data: bytes) -> int:
     kind = rng.random()
-    if kind < 0.12:  # About what it costs to begin, creation and data included.
+    if kind < 0.08:  # About what it costs to begin, creation and data included.
         base = 21_000 + (32_000 + 2 * (len(data) + 31) // 32 if to is None else 0) + 16 * len(data)
         return base + rng.randrange(-100, 6_000)
-    if kind < 0.3:
+    if kind < 0.14:
         return rng.randrange(60_000, 120_000)
-    return rng.randrange(150_000, 500_000)
+    return rng.randrange(200_000, 1_000_000)
 
 
 def _access_list(rng: random.Random, pool: Pool) -> tuple[tuple[bytes, tuple[int, ...]], ...]:

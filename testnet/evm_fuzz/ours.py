@@ -75,7 +75,7 @@ def run(case: Case) -> Outcome:
         access_list=case.access_list,
     )
     try:
-        outcome = apply(world, _environment(case), transaction)
+        outcome = apply(world, environment(case), transaction)
     except Invalid:
         return Outcome(status=Status.INVALID, accounts=_accounts(case, world.changes()))
     return Outcome(
@@ -98,7 +98,7 @@ def opcodes_executed(case: Case) -> frozenset[int]:
         gas=case.gas_limit,
     )
     with contextlib.suppress(CalledPrecompileLeftOut):
-        execute(World(CaseState(case)), _environment(case), message, tracer=watch)
+        execute(World(CaseState(case)), environment(case), message, tracer=watch)
     return frozenset(watch.opcodes)
 
 
@@ -123,7 +123,8 @@ class _Watch:
         """End a frame."""
 
 
-def _environment(case: Case) -> Environment:
+def environment(case: Case) -> Environment:
+    """Return the block around a case."""
     return Environment(
         coinbase=case.block.coinbase,
         number=case.block.number,

@@ -80,14 +80,14 @@ class Pool:
     def offset(self) -> int:
         """Return a memory offset, now and then absurd."""
         rng = self.rng
-        if rng.random() < 0.004:
+        if rng.random() < 0.0007:
             return rng.choice((2**16, 2**20, 2**32, 2**64, 2**255, 2**256 - 1))
         return rng.choice((0, 1, 31, 32, 64, rng.randrange(512)))
 
     def size(self) -> int:
         """Return a size in bytes, now and then absurd."""
         rng = self.rng
-        if rng.random() < 0.004:
+        if rng.random() < 0.0007:
             return rng.choice((2**14, 2**22, 2**64 - 1, 2**256 - 1))
         return rng.choice((0, 1, 32, 33, 64, rng.randrange(200)))
 

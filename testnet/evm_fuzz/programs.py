@@ -54,7 +54,7 @@ class ProgramMaker:
         self._floor = 0
         self._data: list[tuple[Label, bytes]] = []
         self._kinds: list[tuple[int, Callable[[], None]]] = [
-            (40, self._pure),
+            (110, self._pure),
             (10, self._exp),
             (16, self._nullary),
             (16, self._push),
@@ -68,9 +68,9 @@ class ProgramMaker:
             (8, self._transient),
             (8, self._log),
             (10, self._ask),
-            (18, self._call),
+            (12, self._call),
             (6, self._precompile),
-            (6, self._create),
+            (8, self._create),
             (12, self._branch),
             (8, self._loop),
             (5, self._jump_over),
@@ -79,6 +79,9 @@ class ProgramMaker:
 
     def program(self, fragments: int) -> bytes:
         """Return a program of about so many fragments, with an ending."""
+        for word in range(self._rng.randrange(5)):  # What no compiler knows beforehand.
+            self._constant(32 * word)
+            self._emit("CALLDATALOAD", 1, 1)
         self._fragments(fragments)
         self._end()
         return self._finish()
@@ -92,6 +95,8 @@ class ProgramMaker:
             return self._finish()
         if rng.random() < 0.2:
             runtime = rng.choice((b"", b"\xef", b"\xef\0", b"\xfe", rng.randbytes(40), bytes(3000)))
+        elif rng.random() < 0.2:  # One that destroys itself, which counts as it is new (EIP-6780).
+            runtime = bytes((0x73,)) + self._pool.address() + bytes((OPCODES["SELFDESTRUCT"],))
         else:
             runtime = ProgramMaker(rng, self._nesting + 1).program(rng.randrange(1, 8))
         self._load(runtime, 0)
@@ -125,7 +130,7 @@ class ProgramMaker:
 
     def _need(self, count: int) -> None:
         """Have `count` operands: what lies there, or fresh ones on top."""
-        fresh = count if self._rng.random() < 0.4 else count - (self._height - self._floor)
+        fresh = count if self._rng.random() < 0.15 else count - (self._height - self._floor)
         for _ in range(fresh):
             self._constant(self._pool.word())
 
@@ -141,6 +146,8 @@ class ProgramMaker:
         floor, self._floor = self._floor, self._height
         self._depth += 1
         self._fragments(fragments)
+        if self._rng.random() < 0.5:
+            self._show()
         self._depth -= 1
         self._level(self._floor)
         self._floor = floor
@@ -409,17 +416,27 @@ class ProgramMaker:
         else:
             self._asm.op(*["POP"] * rng.randint(1, 8))
 
+    def _show(self) -> int:
+        """Write what is on the stack to memory, so that it is seen; return how many bytes."""
+        words = min(self._height - self._floor, self._rng.randrange(12))
+        for word in range(words):
+            self._constant(32 * word)
+            self._emit("MSTORE", 2, 0)
+        return 32 * words
+
     def _end(self) -> None:
         """End the program, or seldom run on into what stands behind it."""
         rng = self._rng
         kind = rng.random()
-        if kind < 0.35:
-            self._range()
-            self._emit("RETURN", 2, 0)
-        elif kind < 0.5:
-            self._range()
-            self._emit("REVERT", 2, 0)
-        elif kind < (0.75 if self._nesting else 0.6):  # It counts in a new contract (EIP-6780).
+        if kind < 0.7:
+            size = self._show()
+            if kind < 0.4 and rng.random() < 0.2:
+                self._range()
+            else:
+                self._constant(size)
+                self._constant(0)
+            self._emit(*(("RETURN", 2, 0) if kind < 0.55 else ("REVERT", 2, 0)))
+        elif kind < (0.85 if self._nesting else 0.75):
             self._address()
             self._emit("SELFDESTRUCT", 1, 0)
         elif kind < 0.92:

@@ -1,4 +1,8 @@
-"""py-evm, the Python implementation: slow, and the arbiter where ours and revm differ."""
+"""py-evm, the Python implementation: slow, and the arbiter where ours and revm differ.
+
+It has one fault that cases find: a CREATE whose init code is too long (EIP-3860) and whose value is
+not there does not halt, it fails as if only the value were missing.
+"""
 
 from collections.abc import Iterator
 from typing import Any, final

@@ -1,0 +1,94 @@
+"""The second tier: blocks that ran often become Python functions. Speed alone changes.
+
+`translate` turns a trace of blocks into source that it made from the opcode table, never from
+anything that somebody sent; it is compiled here, and put where the block's handlers were. What is
+compiled depends on what this process ran before, so nothing may depend on it: gas, compute, logs
+and state are the same either way, and tests and the fuzzer compare both tiers case by case.
+
+Compiling takes about as long as running an instruction a hundred times, so a block has to earn it:
+whatever runs, compiling adds a fraction. Init code runs once and is never compiled.
+"""
+
+from collections import OrderedDict
+from functools import partial
+from typing import TypeAlias, final
+
+from vm.evm.frame import Frame
+from vm.evm.opcodes import OPCODES, Handler
+from vm.evm.program import Block, Program
+from vm.evm.translate import translate
+
+RUNS_BEFORE_COMPILING = 400
+TRACES_MAX = 2_000
+"""Compiled at the same time; the oldest goes first. One takes up to about 50 kB."""
+
+_Code: TypeAlias = "list[tuple[Handler, int]]"
+
+
+@final
+class Compiler:
+    """Watches programs and compiles what they run often.
+
+    Args:
+        runs: executions of a block before it is compiled.
+        traces_max: how many to keep.
+    """
+
+    def __init__(self, runs: int = RUNS_BEFORE_COMPILING, traces_max: int = TRACES_MAX) -> None:
+        self.runs = runs
+        self.traces_max = traces_max
+        self.compiled = 0
+        """So far, evicted ones included."""
+        self._traces: OrderedDict[int, tuple[Block, _Code]] = OrderedDict()
+
+    @property
+    def kept(self) -> int:
+        """Number of traces in use."""
+        return len(self._traces)
+
+    def __call__(self, program: Program, block: Block) -> None:
+        """Begin to count how often `block` runs. Called when it is decoded."""
+        block.code = [(_Counter(self, program, block), 0), *block.code]
+
+    def compile(self, program: Program, block: Block) -> None:
+        """Replace the code of `block` by one compiled function."""
+        translation = translate(program, block, partial(_profile, program))
+        names = {name: OPCODES[byte].handler for name, byte in translation.handlers.items()}
+        scope: dict[str, object] = dict(names)
+        exec(compile(translation.source, "<trace>", "exec"), scope)  # noqa: S102  # Our own text.
+        trace: Handler = scope["trace"]  # type: ignore[assignment]
+        self.compiled += 1
+        self._traces[self.compiled] = (block, block.code[1:])
+        block.code = [(trace, 0)]
+        while len(self._traces) > self.traces_max:
+            _, (oldest, code) = self._traces.popitem(last=False)
+            oldest.code = code
+
+
+@final
+class _Counter:
+    """Stands first among a block's handlers until the block is compiled."""
+
+    __slots__ = ("_block", "_compiler", "_program", "runs")
+
+    def __init__(self, compiler: Compiler, program: Program, block: Block) -> None:
+        self._compiler = compiler
+        self._program = program
+        self._block = block
+        self.runs = 0
+
+    def __call__(self, frame: Frame, stack: list[int], _: int) -> None:
+        """Count one execution; the block is compiled for the next one."""
+        self.runs += 1
+        if self.runs == self._compiler.runs:
+            self._compiler.compile(self._program, self._block)
+
+
+def _profile(program: Program, offset: int) -> int:
+    """Return how often the block at `offset` ran."""
+    block = program.blocks.get(offset)
+    if block is None:
+        return 0
+    first = block.code[0][0]
+    # A block that is compiled, or was, has run often.
+    return first.runs if isinstance(first, _Counter) else 2**63
