@@ -1,5 +1,6 @@
 """Filters that are polled: cursors into the chain, forgotten when nobody asks for a while."""
 
+import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
 from node.chain import Chain
+from node.records import LogEntry
 from node.rpc.chain_reads import LogRange, check_range, find_logs
 from node.rpc.errors import Code, RpcFault
 from node.rpc.values import Out, to_data
@@ -30,6 +32,8 @@ class LogFilter:
 
     range: LogRange
     next_height: int
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Polls at the same time must not report a block twice."""
 
 
 @final
@@ -86,10 +90,9 @@ class Filters:
         found = self._get(name)
         chain = self._chain
         match found:
-            case LogFilter(range_, first):
-                last = chain.height if range_.last is None else min(range_.last, chain.height)
-                found.next_height = max(first, last + 1)
-                entries = await find_logs(chain, range_, first, last)
+            case LogFilter():
+                async with found.turn:
+                    entries = await self._new_logs(found)
                 return [log_json(entry) for entry in entries]
             case BlockFilter(first):
                 found.next_height = min(chain.height + 1, first + BLOCKS_MAX)
@@ -100,6 +103,22 @@ class Filters:
                 ]
                 admitted.clear()
                 return answer
+
+    async def _new_logs(self, found: LogFilter) -> list[LogEntry]:
+        """Return what one answer can hold of the new logs; the rest follows at the next poll."""
+        chain, first = self._chain, found.next_height
+        last = chain.height if found.range.last is None else min(found.range.last, chain.height)
+        while True:
+            try:
+                entries = await find_logs(chain, found.range, first, last)
+            except RpcFault:
+                if last <= first:
+                    found.next_height = first + 1  # Of one block alone: it would stay for ever.
+                    raise
+                last = first + (last - first) // 2
+            else:
+                found.next_height = max(first, last + 1)
+                return entries
 
     async def logs(self, name: str) -> list[Out]:
         """Return all logs of a log filter's range. Raises RpcFault."""

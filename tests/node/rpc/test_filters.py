@@ -84,3 +84,45 @@ def test_the_bytes_of_one_answer_are_bounded_before_they_are_collected(rig, monk
     with pytest.raises(RpcFault, match="bytes: ask for fewer blocks") as error:
         asyncio.run(find_logs(rig.chain, everything, 0, 4))
     assert error.value.code == -32005
+
+
+def test_a_poll_that_finds_too_much_gives_it_in_parts(rig, monkeypatch):
+    filters = Filters(rig.chain, lambda: 0)
+    name = filters.add_logs(LogRange(frozenset(), (), 0, None))
+    hashes = []
+    for value in range(1, 8):
+        rig.chain.submit(rig.transfer(0, 1, value))
+        hashes += [f"0x{digest.hex()}" for digest in rig.seal().transaction_hashes]
+    monkeypatch.setattr("node.rpc.chain_reads.LOGS_MAX", 3)
+    found = []
+    while part := changes(filters, name):
+        assert len(part) <= 3
+        found += [log["transactionHash"] for log in part]
+    assert found == hashes
+
+
+def test_polls_at_the_same_time_report_each_block_once(rig):
+    filters = Filters(rig.chain, lambda: 0)
+    name = filters.add_logs(LogRange(frozenset(), (), 0, None))
+    for value in range(1, 4):
+        rig.chain.submit(rig.transfer(0, 1, value))
+        rig.seal()
+
+    async def polls():
+        return await asyncio.gather(*(filters.changes(name) for _ in range(3)))
+
+    assert sorted(map(len, asyncio.run(polls()))) == [0, 0, 3]
+
+
+def test_a_block_that_no_answer_can_hold_is_told_of_and_passed(rig, monkeypatch):
+    filters = Filters(rig.chain, lambda: 0)
+    name = filters.add_logs(LogRange(frozenset(), (), 0, None))
+    for sender in (0, 1):
+        rig.chain.submit(rig.transfer(sender, 2, 1))
+    rig.seal()
+    rig.chain.submit(rig.transfer(0, 1, 1))
+    rig.seal()
+    monkeypatch.setattr("node.rpc.chain_reads.LOGS_MAX", 1)
+    with pytest.raises(RpcFault, match="query returned more than 1 results"):
+        changes(filters, name)
+    assert len(changes(filters, name)) == 1
