@@ -56,7 +56,10 @@ class RpcServer:
     """Start it inside a running loop, once the chain has a replica attached.
 
     Attributes:
-        methods: what it serves, by name, but for those of a WebSocket.
+        methods: what it serves, by name, but for those of a WebSocket; a chain for developers adds
+            its own.
+        filters: that are polled.
+        feeds: what subscriptions read from.
     """
 
     def __init__(
@@ -75,8 +78,8 @@ class RpcServer:
         self._metrics = metrics
         self._quorum = Quorum(len(members))
         clock = asyncio.get_running_loop().time
-        filters = Filters(chain, lambda: int(clock() * 1000))
-        eth = EthMethods(chain, lambda: len(network.up), filters)
+        self.filters = Filters(chain, lambda: int(clock() * 1000))
+        eth = EthMethods(chain, lambda: len(network.up), self.filters)
         hearth = HearthMethods(
             chain=chain,
             network=network,
@@ -88,7 +91,7 @@ class RpcServer:
         )
         self.methods = method_table(chain, eth, hearth)
         self._dispatcher = Dispatcher(self.methods, metrics.call)
-        self._feeds = Feeds(
+        self.feeds = Feeds(
             chain=chain,
             blocks=BlockFeed(chain),
             notices=BlockNotices(chain),
@@ -98,6 +101,11 @@ class RpcServer:
         self._hosts = _LOOPBACK_NAMES | {config.host}
         self._sockets: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many WebSocket connections are open."""
+        return len(self._sockets)
 
     async def start(self) -> None:
         """Listen. Raises OSError if the port is taken."""
@@ -163,7 +171,7 @@ class RpcServer:
         self._sockets.add(socket)
         try:
             is_authorised = self._is_authorised(request)
-            await Session(socket, self._dispatcher, self._feeds, is_authorised=is_authorised).run()
+            await Session(socket, self._dispatcher, self.feeds, is_authorised=is_authorised).run()
         finally:
             self._sockets.discard(socket)
         return socket

@@ -148,6 +148,28 @@ def test_a_reader_of_pending_transactions_that_lags_too_far_is_cut_off(monkeypat
     run(scenario)
 
 
+def test_a_subscriber_that_reads_nothing_is_cut_off(monkeypatch):
+    monkeypatch.setattr("node.rpc.server.PING_S", 0.2)
+
+    async def scenario(rig, client):
+        _, writer = await asyncio.open_connection("127.0.0.1", rig.port, limit=1)
+        upgrade = (
+            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{rig.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        writer.write(upgrade.encode())
+        await until(lambda: rig.server.connections == 1)
+        body = b'{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}'
+        writer.write(bytes((0x81, 0x80 | len(body), 0, 0, 0, 0)) + body)  # Masked by zeros.
+        grow(rig, 3)
+        await until(lambda: rig.server.connections == 0)  # It answers no ping.
+        assert await client.call("eth_blockNumber") == "0x3"
+        writer.close()
+
+    run(scenario)
+
+
 def test_blocks_from_a_height_on_come_in_order_and_once():
     async def scenario(rig, client):
         records = grow(rig, 20)
