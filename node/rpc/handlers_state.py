@@ -130,9 +130,9 @@ class StateMethods:
             )
         except CallReverted as error:
             raise call_failed(error.output, error.error) from None
-        if gas > call.gas:
+        if gas > call.gas and self._run(view, call, call.access_list).status == 0:
             raise RpcFault(Code.SERVER, f"gas required exceeds allowance ({call.gas})")
-        return to_quantity(gas)
+        return to_quantity(min(gas, call.gas))
 
     async def access_list(self, args: Args) -> Out:
         """What a call touches, and the gas that it uses once that is listed.

@@ -150,9 +150,12 @@ def test_halts_carry_no_data(roles, code, words):
     assert "data" not in error
 
 
-def test_an_estimate_above_the_callers_own_limit_is_refused(roles):
-    call = {"to": hexed(roles.emitting), "gas": hex(25_000)}
-    code, message = refusal(roles, "eth_estimateGas", call)
+def test_an_estimate_stays_within_the_callers_own_limit(roles):
+    call = {"to": hexed(roles.emitting), "from": hexed(ALICE.address)}
+    free = int(ask(roles, "eth_estimateGas", call), 16)
+    tight = free - 1  # Enough, since an estimate has a margin.
+    assert ask(roles, "eth_estimateGas", {**call, "gas": hex(tight)}) == hex(tight)
+    code, message = refusal(roles, "eth_estimateGas", {**call, "gas": hex(25_000)})
     assert (code, message) == (Code.SERVER, "gas required exceeds allowance (25000)")
 
 
