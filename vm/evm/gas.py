@@ -42,6 +42,8 @@ NONCE_MAX = 2**64 - 1
 
 NATIVE_PER_COMPUTE = 40
 """Native contracts are priced at 400 gas for a microsecond."""
+NATIVE_CALL_COMPUTE = 200
+"""Of calling a native contract, whatever comes of it: a refusal may have cost no gas at all."""
 BLOCK_COMPUTE = 1
 """A basic block, besides its instructions."""
 COLD_COMPUTE = 100

@@ -20,8 +20,6 @@ from vm.evm.program import Block, Program, ProgramCache
 from vm.evm.tracing import Tracer
 from vm.evm.world import EMPTY_CODE_HASH, Mark, NativeHost, World
 
-NATIVE_CALL_COMPUTE = 200
-"""Of calling a native contract, whatever comes of it: a refusal may have cost no gas at all."""
 _UNLIMITED = 2**63
 PROGRAMS = ProgramCache()
 """Of this process: it holds what code hashes alone determine."""
@@ -244,14 +242,12 @@ def _transfer(world: World, call: Call) -> bool:
 def _run_precompile(machine: Machine, call: Call, precompile: Precompile, mark: Mark) -> Ended:
     factor = COMPUTE_PER_GAS.get(call.code_address, 1)
     cost, output = precompile(call.data, min(call.gas, machine.compute // factor))
-    error = ""
-    if cost > call.gas:
-        error = halts.OUT_OF_GAS
-    elif output is None:
-        error = halts.PRECOMPILE_FAILED
-    else:
+    error = halts.OUT_OF_GAS
+    if cost <= call.gas:
         machine.use_compute(cost * factor)
-        return Ended(STATUS_OK, output, call.gas - cost, "")
+        if output is not None:
+            return Ended(STATUS_OK, output, call.gas - cost, "")
+        error = halts.PRECOMPILE_FAILED
     machine.world.revert(mark)
     return _failed(error)
 
@@ -260,7 +256,7 @@ def _run_native(machine: Machine, call: Call, natives: NativeHost, mark: Mark) -
     if call.kind in {"DELEGATECALL", "CALLCODE"}:
         # It would act on another account's storage: natives have none (security, not gas: no fee).
         return Ended(STATUS_HALT, b"", call.gas, halts.NATIVE_DELEGATED)
-    machine.use_compute(NATIVE_CALL_COMPUTE)
+    machine.use_compute(prices.NATIVE_CALL_COMPUTE)
     result = natives.call(
         to=call.code_address,
         caller=call.caller,
