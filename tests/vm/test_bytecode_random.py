@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.vm import programs
 from tests.vm.chain import MEMBERS, START_MS, TOY, call_data, chain
 from tests.vm.programs import COUNTED, count, created_by, init_code, program
+from vm import gas
 from vm.accounts import account_key
 from vm.block import decode_block, encode_block
 from vm.contract_state import storage_at
@@ -28,9 +29,8 @@ PROGRAMS = 3
 ADDRESSES = [created_by(ALICE.address, nonce) for nonce in range(PROGRAMS)]
 OWNERS = [*ADDRESSES, BOB.address]
 
-KINDS = st.sampled_from(
-    [programs.CALL, programs.CALL, programs.STATICCALL, programs.DELEGATECALL, programs.CALLCODE]
-)
+OTHERS = [programs.STATICCALL, programs.DELEGATECALL, programs.CALLCODE]
+KINDS = st.sampled_from([programs.CALL] * 6 + OTHERS)
 LEAVES = st.one_of(
     st.just(count),
     st.just(count),
@@ -38,7 +38,7 @@ LEAVES = st.one_of(
     st.builds(
         programs.transfer,
         st.sampled_from(OWNERS),
-        st.sampled_from([0, 1, 7, 60, 10**9]),
+        st.sampled_from([1, 2, 3, 7, 60, 10**9]),
         kind=KINDS,
         must=st.booleans(),
     ),
@@ -63,27 +63,36 @@ LEAVES = st.one_of(
     ),
     st.builds(
         programs.call,
-        st.sampled_from([*ADDRESSES, None, BOB.address]),
+        st.sampled_from([*ADDRESSES, *ADDRESSES, None, BOB.address]),
         kind=KINDS,
         must=st.booleans(),
-        gas=st.sampled_from([None, 90_000, 40_000]),
+        gas=st.sampled_from([None, None, 200_000, 60_000]),
     ),
 )
-ENDS = st.sampled_from([programs.revert, programs.invalid, programs.destroy, programs.loop])
-STATEMENTS = st.lists(LEAVES, max_size=5)
+ENDS = st.sampled_from(
+    [programs.revert, programs.revert, programs.invalid, programs.destroy, programs.loop]
+)
+STATEMENTS = st.lists(LEAVES, min_size=1, max_size=6)
 
 
 @st.composite
 def codes(draw):
+    """Any program, or half of the case that matters: undone inside, done outside."""
+    shape = draw(st.sampled_from(["any", "any", "undone", "caller"]))
+    if shape == "undone":
+        moved = programs.transfer(BOB.address, draw(st.integers(1, 3)))
+        return program(*draw(st.lists(LEAVES, max_size=1)), moved, programs.revert)
+    if shape == "caller":
+        return program(*(programs.call(address) for address in draw(st.permutations(ADDRESSES))))
     statements = draw(STATEMENTS)
     if draw(st.integers(0, 3)) == 0:
         statements.append(programs.create(program(count, *draw(st.lists(LEAVES, max_size=1)))))
-    if draw(st.integers(0, 2)) == 0:
+    if draw(st.booleans()):
         statements.append(draw(ENDS))
     return program(*statements)
 
 
-GAS_LIMITS = st.sampled_from([60_000, 150_000, 400_000, 1_000_000])
+GAS_LIMITS = st.sampled_from([60_000, 400_000, 1_000_000, 2_000_000])
 TRANSFER, ALARM = "transfer(address,uint256)", "setAlarm(uint64,bytes)"
 ASKED = st.one_of(
     st.builds(lambda to: {"to": to}, st.sampled_from(ADDRESSES)),
@@ -162,7 +171,7 @@ class Frames:
         self.open -= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(codes(), min_size=PROGRAMS, max_size=PROGRAMS),
     st.lists(st.lists(SENDS, min_size=1, max_size=6), min_size=1, max_size=3),
@@ -201,8 +210,10 @@ def test_what_survives_adds_up(contracts, blocks):
         candidates = []
         for signer, asked, limit in sends:
             nonce = builder.machine.next_nonce(builder.state, signer.address)
+            least = gas.call_intrinsic_gas(asked["to"], asked.get("data", b""))
+            place = nonce + nonces[signer.address]
             candidates.append(
-                builder.send(signer, gas_limit=limit, nonce=nonce + nonces[signer.address], **asked)
+                builder.send(signer, gas_limit=max(limit, least), nonce=place, **asked)
             )
             nonces[signer.address] += 1
         seal(candidates)
