@@ -294,6 +294,15 @@ class Chain:
 
     # Progress.
 
+    def reopen(self) -> None:
+        """Go on from what the store holds now: a chain for developers was put back.
+
+        The mempool is the caller's to put back (`Mempool.restore`).
+        """
+        self.store.reopen()
+        self.executor.reopen()
+        self._record.cache_clear()
+
     def build(self) -> Executed | None:
         """Return a block of what waits, executed on the head; None if nothing can run."""
         executed, dropped = self.executor.build(self.pool.candidates(), self.now_ms())

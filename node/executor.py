@@ -96,7 +96,7 @@ class Executor:
             return None, self._refused(tried, time_ms)
         body = encode_block(built.block)
         executed = Executed(built.block.header.hash, body, built.block, built.execution)
-        self._keep(executed)
+        self.keep(executed)
         return executed, list(built.dropped)
 
     def _refused(
@@ -132,8 +132,23 @@ class Executor:
             self._head, block, self._store, self._tree, self._known
         )
         executed = Executed(digest, body, block, execution)
-        self._keep(executed)
+        self.keep(executed)
         return executed
+
+    def keep(self, executed: Executed) -> None:
+        """Remember a block above the head, so that `apply` need not execute it again."""
+        self._overlays[executed.digest] = executed
+        while len(self._overlays) > OVERLAYS_MAX:
+            del self._overlays[next(iter(self._overlays))]
+
+    def reopen(self) -> None:
+        """Go on from what the store holds now: its owner has put back an earlier content.
+
+        Raises:
+            CorruptStore: head and state do not belong together.
+        """
+        self._overlays.clear()
+        self._head = self._open()
 
     def apply(self, sealed: SealedBlock) -> Executed | None:
         """Write a decided block durably and make it the head; None if it is there already.
@@ -183,11 +198,6 @@ class Executor:
         )
         self._head = header
         self._overlays.clear()
-
-    def _keep(self, executed: Executed) -> None:
-        self._overlays[executed.digest] = executed
-        while len(self._overlays) > OVERLAYS_MAX:
-            del self._overlays[next(iter(self._overlays))]
 
     def _open(self) -> Header:
         """Write genesis into an empty store; otherwise check that head and state agree."""

@@ -68,6 +68,17 @@ class _Entry:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class MempoolState:
+    """All that waits in a pool at one moment, in its order."""
+
+    entries: tuple[_Entry, ...]
+    """In order of admission."""
+    shares: tuple[tuple[bytes, tuple[tuple[bytes, int, int], ...]], ...]
+    """Sponsors in their turn; of each lane its sender, `start` and `free`."""
+
+
+@final
 class _Lane:
     """One sender's transactions by nonce; those in start..free-1 can run one after another."""
 
@@ -239,6 +250,36 @@ class Mempool:
     def transactions(self) -> Iterator[Transaction]:
         """Yield all that waits, oldest first."""
         return (entry.tx for entry in self._by_hash.values())
+
+    # Putting back.
+
+    def snapshot(self) -> MempoolState:
+        """Return what waits, for `restore`."""
+        return MempoolState(
+            tuple(self._by_hash.values()),
+            tuple(
+                (sponsor, tuple((who, lane.start, lane.free) for who, lane in share.lanes.items()))
+                for sponsor, share in self._shares.items()
+            ),
+        )
+
+    def restore(self, state: MempoolState) -> None:
+        """Hold exactly what a snapshot holds; the head must be that of its moment."""
+        for held in (self._by_hash, self._by_raw, self._lanes, self._shares):
+            held.clear()
+        for sponsor, lanes in state.shares:
+            share = self._shares[sponsor] = _Share()
+            for sender, start, free in lanes:
+                lane = _Lane(Account(start, sponsor))
+                lane.free = free
+                self._lanes[sender] = share.lanes[sender] = lane
+        for entry in state.entries:
+            tx, lane = entry.tx, self._lanes[entry.sender]
+            self._by_hash[tx.hash], self._by_raw[tx.raw] = entry, tx
+            lane.entries[tx.nonce] = entry
+            share = self._shares[lane.sponsor]
+            share.count += 1
+            share.bytes += len(tx.raw)
 
     # Removal.
 

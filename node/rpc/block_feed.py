@@ -34,6 +34,15 @@ class BlockFeed:
         """Return the block at `height`, None above the head."""
         return self._recent.get(height) or self._chain.record(height)
 
+    def rewind(self) -> None:
+        """Forget what lay above the head before a chain for developers was put back.
+
+        Whoever reads sees the blocks that take their place.
+        """
+        self._recent.clear()
+        for cursor in self._cursors:
+            cursor.rewind(self._chain.height)
+
     def _on_block(self, record: BlockRecord) -> None:
         self._recent[record.height] = record
         self._recent.pop(record.height - RECENT_MAX, None)
@@ -55,6 +64,10 @@ class BlockCursor:
 
     def __exit__(self, *_: object) -> None:
         self._feed.close(self)
+
+    def rewind(self, height: int) -> None:
+        """Go back to the block after `height`, if this reader is further."""
+        self._height = min(self._height, height + 1)
 
     async def next(self) -> BlockRecord:
         """Return the next block; wait until there is one."""

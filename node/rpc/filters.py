@@ -1,9 +1,10 @@
 """Filters that are polled: cursors into the chain, forgotten when nobody asks for a while."""
 
 import asyncio
+import copy
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
@@ -131,6 +132,27 @@ class Filters:
         entries = await find_logs(self._chain, range_, range_.first, last)
         return [log_json(entry) for entry in entries]
 
+    def snapshot(self) -> dict[str, Filter]:
+        """Return each filter as it stands, for `restore`."""
+        return {name: _copied(made) for name, (made, _) in self._filters.items()}
+
+    def restore(self, state: Mapping[str, Filter]) -> None:
+        """Put back the filters of a snapshot, after the chain was put back to that moment.
+
+        Those made since stay, for somebody polls them, and see what comes after the head.
+        """
+        now_ms, next_height = self._now_ms(), self._chain.height + 1
+        for name, (made, _) in self._filters.items():
+            if name in state:
+                continue
+            if isinstance(made, PendingFilter):
+                made.admitted.clear()
+            else:
+                made.next_height = min(made.next_height, next_height)
+        for name, made in state.items():
+            self._filters.pop(name, None)  # To the end: all were asked for at the same time.
+            self._filters[name] = (_copied(made), now_ms)
+
     def _add(self, made: Filter) -> str:
         self._forget_idle()
         while len(self._filters) >= FILTERS_MAX:
@@ -160,3 +182,10 @@ class Filters:
         for made, _ in self._filters.values():
             if isinstance(made, PendingFilter):
                 made.admitted.append(tx)
+
+
+def _copied(made: Filter) -> Filter:
+    """Return a filter that moves on its own."""
+    if isinstance(made, PendingFilter):
+        return PendingFilter(made.is_full, made.admitted.copy())
+    return copy.copy(made)

@@ -38,7 +38,9 @@ _ERRORS: Final[Mapping[Code, str]] = {
 }
 
 
-def document(names: Iterable[str]) -> dict[str, Out]:
+def document(
+    names: Iterable[str], signatures: Mapping[str, Signature] = SIGNATURES
+) -> dict[str, Out]:
     """Return the OpenRPC document of the methods with these names, in their order.
 
     Raises:
@@ -51,7 +53,7 @@ def document(names: Iterable[str]) -> dict[str, Out]:
             "version": VERSION,
             "description": "Ethereum's JSON-RPC, and what Ethereum has not",
         },
-        "methods": [_method(name, SIGNATURES[name]) for name in names],
+        "methods": [_method(name, signatures[name]) for name in names],
         "components": {
             "schemas": COMPONENTS,
             "errors": {

@@ -77,7 +77,12 @@ class ChainStore:
     """The database of one node. One process and one thread use it at a time."""
 
     def __init__(
-        self, path: Path, genesis_hash: Digest, *, history_blocks: int = HISTORY_BLOCKS
+        self,
+        path: Path,
+        genesis_hash: Digest,
+        *,
+        history_blocks: int = HISTORY_BLOCKS,
+        db: plyvel.DB | None = None,
     ) -> None:
         """Open or create the database at `path` for the chain with this genesis.
 
@@ -85,6 +90,8 @@ class ChainStore:
             path: a directory of its own.
             genesis_hash: 32 bytes.
             history_blocks: below the head, whose state can be read; from 0.
+            db: open already, with plyvel's interface, in place of the one at `path`: a chain
+                for developers lives in memory.
 
         Raises:
             StoreLocked: another process has it open.
@@ -92,12 +99,13 @@ class ChainStore:
             StorageError: it belongs to another chain or another version, or the disk fails.
         """
         self._path = path
-        self._db = _open(path)
+        self._db = _open(path) if db is None else db
+        self._history_blocks = history_blocks
         try:
             self._check_stamps(genesis_hash)
             self._head = self._read_head()
             self._check_recent()
-            self._history = History(self._db, history_blocks, self._get(FIRST_KEY))
+            self._history = self._open_history()
         except BaseException:
             self._db.close()
             raise
@@ -105,6 +113,11 @@ class ChainStore:
     def close(self) -> None:
         """Release the database; later calls raise."""
         self._db.close()
+
+    def reopen(self) -> None:
+        """Go on from what the database holds now: its owner has put back an earlier content."""
+        self._head = self._read_head()
+        self._history = self._open_history()
 
     @property
     def head(self) -> tuple[Height, Digest] | None:
@@ -268,6 +281,9 @@ class ChainStore:
         return Digest(found)
 
     # Helpers.
+
+    def _open_history(self) -> History:
+        return History(self._db, self._history_blocks, self._get(FIRST_KEY))
 
     def _get(self, key: bytes) -> bytes | None:
         try:
