@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING, final
 
 from vm.evm import gas as prices
 from vm.evm.environment import Environment
-from vm.evm.halts import GAS_OVERFLOW, OUT_OF_GAS, ComputeExhausted, Halt
+from vm.evm.halts import (
+    DEPTH,
+    GAS_OVERFLOW,
+    INSUFFICIENT_BALANCE,
+    NONCE_OVERFLOW,
+    OUT_OF_GAS,
+    ComputeExhausted,
+    Halt,
+)
 from vm.evm.tracing import FrameInfo, Tracer
 from vm.evm.world import Mark, World
 from vm.receipt import Log
@@ -76,6 +84,15 @@ class Machine:
         if self.tracer is not None:
             self._shown -= 1
             self.tracer.exit(gas_left=ended.gas_left, output=ended.output, error=ended.error)
+
+    def show_refusal(self, call: "Call", depth: int) -> None:
+        """Show the tracer, if there is one, a call that cannot begin; its gas comes back."""
+        if self.tracer is not None:
+            is_deep = depth > prices.CALL_DEPTH_MAX
+            is_short = self.world.balance(call.caller) < call.value
+            short = INSUFFICIENT_BALANCE if is_short else NONCE_OVERFLOW
+            self.show_enter(call, depth)
+            self.show_exit(Ended(0, b"", call.gas, DEPTH if is_deep else short))
 
     def show_exits(self, error: str) -> None:
         """Show the tracer that all calls end, because the transaction does."""

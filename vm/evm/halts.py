@@ -25,6 +25,7 @@ class ComputeExhausted(Halt):
 
 OUT_OF_GAS = "out of gas"
 GAS_OVERFLOW = "gas uint64 overflow"
+NONCE_OVERFLOW = "nonce uint64 overflow"
 WRITE_PROTECTION = "write protection"
 INVALID_JUMP = "invalid jump destination"
 RETURN_DATA_OUT_OF_BOUNDS = "return data out of bounds"

@@ -93,13 +93,14 @@ def _leave(frame: Frame, stack: list[int], operands: _Operands, made: Call) -> N
     value = operands.value
     if value:
         gas += prices.CALL_STIPEND
+    made.gas = gas
+    made.data = operands.data
     is_short = value and frame.world.balance(frame.address) < value
     if is_short or frame.depth >= prices.CALL_DEPTH_MAX:
+        frame.machine.show_refusal(made, frame.depth + 1)
         frame.gas += gas
         stack.append(0)
         return
-    made.gas = gas
-    made.data = operands.data
     made.is_static = frame.is_static or made.kind == "STATICCALL"
     frame.child = made
     frame.state = CALLING

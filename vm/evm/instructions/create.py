@@ -54,16 +54,16 @@ def _leave(frame: Frame, stack: list[int], made: Call, init_code: bytes) -> None
     frame.return_data = b""
     nonce = world.nonce(here)
     is_short = world.balance(here) < made.value
+    made.gas = gas = frame.gas - frame.gas // 64
+    made.data = init_code
     if is_short or nonce >= prices.NONCE_MAX or frame.depth >= prices.CALL_DEPTH_MAX:
+        frame.machine.show_refusal(made, frame.depth + 1)
         stack.append(0)
         return
-    gas = frame.gas - frame.gas // 64
     frame.gas -= gas
     world.set_nonce(here, nonce + 1)
     # Warm even if the creation fails (EIP-2929).
     world.warm_address(made.address)
-    made.gas = gas
-    made.data = init_code
     made.is_create = True
     frame.output_offset = frame.output_size = 0
     frame.child = made
