@@ -320,7 +320,7 @@ def test_a_subscription_that_fails_closes_the_connection(error):
         def fail(_record):
             raise error
 
-        rig.server._feeds.notices.of = fail
+        rig.server.feeds.notices.of = fail
         async with wire(rig) as ws:
             await ws.call("hearth_subscribe", "blocks")
             grow(rig)
