@@ -357,6 +357,17 @@ def test_a_creation_is_traced_without_an_address(rig):
     assert (answer["type"], answer["output"]) == ("CREATE", hex_(VECTOR_DATA[13:]))
 
 
+def test_a_call_that_cannot_begin_is_shown_with_its_reason(rig):
+    """There is no coin, so each call with a value is one; its price holds what it passed on."""
+    contract = rig.deploy(call(b"\x55" * 20, value=1, gas=700))
+    answer = rig.trace_call(contract, options={"tracer": "callTracer"})
+    (refused,) = answer["calls"]
+    assert (refused["error"], refused["value"]) == ("insufficient balance for transfer", "0x1")
+    assert (refused["gas"], refused["gasUsed"]) == (hex(700 + 2_300), "0x0")
+    (entry,) = [each for each in rig.trace_call(contract)["structLogs"] if each["op"] == "CALL"]
+    assert entry["gasCost"] == 2_600 + 9_000 + 25_000 + 700
+
+
 def test_an_infinite_loop_ends_as_too_large_or_out_of_gas(rig):
     spinning = rig.deploy(loop)
     with pytest.raises(RpcFault, match="trace too large") as caught:
