@@ -4,10 +4,13 @@ BIN := .venv/bin
 # The curve's Rust part is optional: where cargo is missing, libsodium serves. `cargo` in the stamp's name
 # makes the setup run again once cargo has been installed.
 STAMP := .venv/.stamp$(if $(shell command -v cargo),-cargo)
+# ethers, viem and solc, which the end-to-end tests drive: installed where npm is, skipped elsewhere.
+CLIENTS := tests/e2e/clients
+CLIENTS_STAMP := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.stamp)
 
 .PHONY: setup demo test check fuzz bench clean
 
-setup: $(STAMP)
+setup: $(STAMP) $(CLIENTS_STAMP)
 
 $(STAMP): pyproject.toml $(wildcard crypto/native/Cargo.* crypto/native/src/*.rs)
 	@command -v $(PYTHON) >/dev/null || { echo "hearth needs Python 3.11: set PYTHON=/path/to/python"; exit 1; }
@@ -15,7 +18,11 @@ $(STAMP): pyproject.toml $(wildcard crypto/native/Cargo.* crypto/native/src/*.rs
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[testnet,contracts,dev]'
 	@touch $(STAMP)
 
-demo: setup
+$(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@npm ci --prefix $(CLIENTS) --loglevel=error --no-audit --no-fund >/dev/null
+	@touch $@
+
+demo: $(STAMP)
 	$(BIN)/hearth testnet demo
 
 check: setup
@@ -30,13 +37,13 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -q
 
-fuzz: setup
+fuzz: $(STAMP)
 	$(BIN)/hearth fuzz --seeds 20000
 	$(BIN)/hearth fuzz --mutants
 
-bench: setup
+bench: $(STAMP)
 	$(BIN)/hearth bench consensus --json
 	$(BIN)/hearth bench sim --json
 
 clean:
-	rm -rf .venv build out .hearth *.egg-info crypto/native/target crypto/_curve*.so
+	rm -rf .venv $(CLIENTS)/node_modules build out .hearth *.egg-info crypto/native/target crypto/_curve*.so

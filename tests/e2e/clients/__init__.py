@@ -1,0 +1,1 @@
+"""Ethereum's own clients against a running testnet: web3.py, ethers and viem."""
