@@ -4,6 +4,7 @@ import pytest
 
 from crypto import abi
 from crypto.hashing import keccak256, tagged_hash
+from crypto.merkle import verify_proof
 from market.abi import MARKET
 from tests.vm import programs
 from tests.vm.chain import MEMBERS, STRANGER, TOY, call_data, chain, failure
@@ -19,12 +20,13 @@ from tests.vm.programs import (
     program,
     return_word,
     revert,
+    store,
     transfer,
 )
 from vm import accounts, contract_state, gas
-from vm.accounts import Account, read_account
+from vm.accounts import Account, account_key, read_account
 from vm.bytecode import COINBASE
-from vm.contract_state import block_hash_key, code_at, slot_key, storage_at
+from vm.contract_state import block_hash_key, code_at, code_key, slot_key, storage_at
 from vm.errors import InvalidTransaction, TxReason
 from vm.native import SENTINEL_CODE
 from vm.state import Journal
@@ -346,3 +348,24 @@ def test_clearing_storage_gives_gas_back():
     assert storage_at(c.state, address, 1) == 0
     assert slot_key(address, 1) not in c.state
     assert gas.used_after_refund(100, 50) == 80
+
+
+# Proofs.
+
+
+def test_what_a_contract_stores_can_be_proven():
+    """As `hearth_getProof` does: the account with its code hash, the code, a slot, a block hash."""
+    c = chain()
+    address = deploy(c, count, store(2**256 - 1, 2**255))
+    c.seal(c.send(ALICE, to=address))
+    code = program(count, store(2**256 - 1, 2**255))
+    known = {
+        account_key(address): (1).to_bytes(8, "big") + keccak256(code),
+        code_key(keccak256(code)): code,
+        slot_key(address, 0): b"\1",
+        slot_key(address, 2**256 - 1): (2**255).to_bytes(32, "big"),
+        slot_key(address, 1): None,
+        block_hash_key(c.head.number - 1): c.head.parent_hash,
+    }
+    for name, value in known.items():
+        verify_proof(c.head.state_root, name, value, c.tree.prove(name))
