@@ -20,8 +20,6 @@ from vm.receipt import Log
 if TYPE_CHECKING:
     from vm.evm.program import Program
 
-LOG_ITEM_COMPUTE = 20
-"""Of an address or topic of a log, which is hashed for the bloom filter and encoded."""
 RUNNING, CALLING, DONE, REVERTED = range(4)
 """`Frame.state`. CALLING: `Frame.child` is to run before the next instruction."""
 
@@ -58,7 +56,7 @@ class Machine:
 
         Its price is that of a byte on disk and no compute; what it costs is the bloom filter.
         """
-        self.use_compute(LOG_ITEM_COMPUTE * (1 + len(log.topics)))
+        self.use_compute(prices.LOG_ITEM_COMPUTE * (1 + len(log.topics)))
         self.world.logs.append(log)
         if self.tracer is not None:
             self.tracer.log(log)
@@ -231,7 +229,10 @@ class Frame:
         left = self.gas = self.gas - amount
         if left < 0:
             raise Halt(OUT_OF_GAS)
-        self.machine.use_compute(amount)
+        machine = self.machine
+        left = machine.compute = machine.compute - amount
+        if left < 0:
+            raise ComputeExhausted
 
     def spend(self, amount: int) -> None:
         """Take gas for what the state will hold, or for the disk: it is no compute."""
@@ -256,7 +257,7 @@ class Frame:
         new, old = (end + 31) >> 5, len(memory) >> 5
         quadratic = new * new // prices.MEMORY_QUADRATIC - old * old // prices.MEMORY_QUADRATIC
         self.charge(prices.MEMORY_WORD * (new - old) + quadratic)
-        memory.extend(bytes(32 * (new - old)))
+        memory.extend(bytes((new - old) << 5))
 
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes of memory, expanding and charging for it as needed."""

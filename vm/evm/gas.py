@@ -48,6 +48,8 @@ BLOCK_COMPUTE = 1
 """A basic block, besides its instructions."""
 COLD_COMPUTE = 100
 """Reading an account, its code or a slot from disk."""
+LOG_ITEM_COMPUTE = 20
+"""Of an address or topic of a log, which is hashed for the bloom filter and encoded."""
 CALLDATA_COMPUTE_SHIFT = 8
 """A call's input costs one unit for each 256 bytes."""
 INITCODE_BYTE_COMPUTE = 4

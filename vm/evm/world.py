@@ -232,8 +232,10 @@ class World:
 
     def touch(self, address: bytes) -> None:
         """Note that an account took part: it is deleted at the end if it is empty (EIP-161)."""
-        if address not in self._touched:
-            self._put(self._touched, address, None)
+        touched = self._touched
+        if address not in touched:
+            self._undo.append((touched, address, _ABSENT))
+            touched[address] = None
 
     # Code.
 
@@ -276,7 +278,9 @@ class World:
 
     def set_storage(self, address: bytes, slot: int, value: int) -> None:
         """Write a word; 0 deletes it."""
-        self._put(self._storage, (address, slot), value)
+        key, storage = (address, slot), self._storage
+        self._undo.append((storage, key, storage.get(key, _ABSENT)))
+        storage[key] = value
 
     def transient(self, address: bytes, slot: int) -> int:
         """Return a word of transient storage (EIP-1153)."""
@@ -294,17 +298,20 @@ class World:
 
     def warm_address(self, address: bytes) -> bool:
         """Make `address` warm and return whether it was cold."""
-        if address in self._warm:
+        warm = self._warm
+        if address in warm:
             return False
-        self._put(self._warm, address, None)
+        self._undo.append((warm, address, _ABSENT))
+        warm[address] = None
         return True
 
     def warm_slot(self, address: bytes, slot: int) -> bool:
         """Make a storage slot warm and return whether it was cold."""
-        key = (address, slot)
-        if key in self._warm:
+        key, warm = (address, slot), self._warm
+        if key in warm:
             return False
-        self._put(self._warm, key, None)
+        self._undo.append((warm, key, _ABSENT))
+        warm[key] = None
         return True
 
     # Creation and destruction (EIP-6780).

@@ -11,18 +11,20 @@ _ADDRESS_MASK = 2**160 - 1
 
 def mload(frame: Frame, stack: list[int], _: int) -> None:
     """MLOAD: offset -> the word there. Gas 3 and expansion."""
-    offset = stack[-1]
-    if offset + 32 > len(frame.memory):
+    offset, memory = stack[-1], frame.memory
+    end = offset + 32
+    if end > len(memory):
         frame.expand(offset, 32)
-    stack[-1] = _from_bytes(frame.memory[offset : offset + 32], "big")
+    stack[-1] = _from_bytes(memory[offset:end], "big")
 
 
 def mstore(frame: Frame, stack: list[int], _: int) -> None:
     """MSTORE: offset, word -> nothing; write 32 bytes. Gas 3 and expansion."""
-    offset, word = stack.pop(), stack.pop()
-    if offset + 32 > len(frame.memory):
+    offset, memory = stack.pop(), frame.memory
+    end = offset + 32
+    if end > len(memory):
         frame.expand(offset, 32)
-    frame.memory[offset : offset + 32] = word.to_bytes(32, "big")
+    memory[offset:end] = stack.pop().to_bytes(32, "big")
 
 
 def mstore8(frame: Frame, stack: list[int], _: int) -> None:
