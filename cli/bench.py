@@ -106,14 +106,21 @@ def state(*, keys: int, updates: int, as_json: bool) -> None:
 
 
 @command.command()
+@click.option("--worst", is_flag=True, help="Programs that are slow for their price.")
 @_json
-def vm(*, as_json: bool) -> None:
-    r"""How fast blocks of token transfers execute, and views are answered, in one process.
+def vm(*, worst: bool, as_json: bool) -> None:
+    r"""How fast bytecode and native contracts run, and calls are answered, beside other EVMs.
 
     \b
     Example:
       hearth bench vm --json
+      hearth bench vm --worst
     """
+    if worst:
+        from testnet.bench import vm_worst
+
+        _print("vm --worst", vm_worst.run(progress), as_json=as_json)
+        return
     from testnet.bench.vm import run
 
     _print("vm", run(progress), as_json=as_json)

@@ -1,59 +1,223 @@
-"""`hearth bench vm`: native contracts in one process, without consensus and disk.
+"""`hearth bench vm`: bytecode and native contracts, in this process and over RPC, beside others.
 
-Figures of bytecode are not among them: this version executes native contracts only.
+Times are of the processor, but for `eth_call`, which is timed by the clock: there the node works in
+a process of its own.
 """
 
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any, final
 
 from crypto.keys import AccountKey
 from crypto.merkle import SparseMerkleTree
 from market.agents.events import encode_call
 from node.natives import NATIVES
 from testnet.bank import attesters, opening_deposits
+from testnet.bench import evm_programs, peers
+from testnet.bench.calls import eth_calls_per_s
+from testnet.bench.timing import median_seconds
+from testnet.evm_fuzz import ours
 from testnet.genesis import CommunityKeys, GenesisOptions, make_genesis
 from testnet.grid.community import demo_community
 from testnet.launcher import Say
 from testnet.sim.local_chain import LocalChain
+from vm.accounts import read_account
+from vm.call import Call
+from vm.context import BlockInfo, Host
+from vm.evm import tiers
+from vm.evm.instructions.create import create_address
+from vm.execute import Meters, apply_transaction, run_call
 from vm.genesis import Genesis
+from vm.state import Journal
 from vm.transaction import Transaction, decode, sign_transaction
 
 HOUSEHOLDS = 4
 TRANSFERS = 400
 """In a block; each household sends as many."""
 RUNS = 5
-CALLS = 2_000
 GAS = 200_000
 TIME_MS = 1_700_000_000_000
+DEFAULT_TIER = 1
+
+LIMITS: dict[str, tuple[str, float]] = {
+    "loop_mgas_per_s": ("min", 12),
+    "vyper_transfer_us": ("max", 45),
+    "native_transfer_us": ("max", 5),
+    "eth_call_per_s": ("min", 1_500),
+}
+"""What the project must reach on its reference machine."""
 
 
 def run(say: Say) -> dict[str, object]:
-    """Build blocks of signed token transfers over and over, then call a view.
+    """Measure everything, and compare with the limits and with other EVMs.
 
     Returns:
-        `native_transfer_us`: one transfer with its part of the block (execution, receipts, state
-        tree), signatures checked before, median over runs; `eth_call_per_s`: balances read.
+        `loop_mgas_per_s`: a Vyper loop. `vyper_transfer_us`: a Vyper token's transfer with the
+        checks of its transaction and the receipt. `native_transfer_us`: executing a native token's;
+        `native_transfer_applied_us`: with the same around it; `native_transfer_in_block_us`: and
+        with its part of a block and of the state tree. `eth_call_per_s`: balances read over one
+        connection. `tiers` and `peers`: the same of our two tiers and of other EVMs.
     """
-    keys = CommunityKeys.generate(HOUSEHOLDS)
-    genesis = make_genesis(demo_community(HOUSEHOLDS), keys, GenesisOptions(time_ms=TIME_MS))
-    chain = LocalChain(genesis, NATIVES)
-    accounts = [household.account for household in keys.households]
-    _pay_in(chain, genesis, accounts)
-    say(f"{RUNS} blocks of {TRANSFERS} transfers")
-    transfers = [
-        _signed(genesis, accounts[i % HOUSEHOLDS], chain, i // HOUSEHOLDS) for i in range(TRANSFERS)
-    ]
-    times = [_build(chain, transfers) for _ in range(RUNS)]
-    say(f"{CALLS} calls")
-    to, data = encode_call("MoneyToken", "balanceOf", (accounts[0].address,))
-    start = time.perf_counter()
-    for _ in range(CALLS):
-        chain.call(to, data, TIME_MS)
-    return {
-        "native_transfer_us": round(statistics.median(times) / TRANSFERS * 1e6, 1),
-        "eth_call_per_s": round(CALLS / (time.perf_counter() - start)),
+    bench = _Bench(say)
+    say("bytecode")
+    by_tier = {}
+    for tier in tiers.TIERS:
+        with tiers.using(tiers.compiler(tier)):
+            by_tier[str(tier)] = {
+                "loop_mgas_per_s": _loop(),
+                "vyper_transfer_us": bench.vyper_transfer_us(),
+            }
+    say("native contracts")
+    figures: dict[str, Any] = {
+        **by_tier[str(DEFAULT_TIER)],
+        **bench.native(),
         "transfers_per_block": TRANSFERS,
     }
+    say("the peers")
+    figures["tiers"] = by_tier
+    figures["peers"] = peers.measure(say)
+    say("eth_call over RPC")
+    figures["eth_call_per_s"] = eth_calls_per_s(say)
+    figures["times_as_fast"] = {
+        name: _ratios(figures, theirs) for name, theirs in figures["peers"].items() if theirs
+    }
+    figures["limits"] = {name: _is_met(figures[name], *limit) for name, limit in LIMITS.items()}
+    return figures
+
+
+def _is_met(value: float, kind: str, limit: float) -> dict[str, object]:
+    return {kind: limit, "met": value >= limit if kind == "min" else value <= limit}
+
+
+def _ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
+    """Return how many times as fast as a peer we are; below 1 where the peer is faster."""
+    return {
+        "loop": round(ours["loop_mgas_per_s"] / theirs["loop_mgas_per_s"], 2),
+        "vyper_transfer": round(theirs["vyper_transfer_us"] / ours["vyper_transfer_us"], 2),
+    }
+
+
+def _loop() -> float:
+    case = evm_programs.loop_case()
+    used = ours.run(case).gas_used
+    return round(used / median_seconds(lambda: ours.run(case)) / 1e6, 1)
+
+
+@final
+class _Bench:
+    """A chain in this process with funded households and a Vyper token."""
+
+    def __init__(self, say: Say) -> None:
+        say(f"a chain of {HOUSEHOLDS} households")
+        keys = CommunityKeys.generate(HOUSEHOLDS)
+        self._genesis = make_genesis(
+            demo_community(HOUSEHOLDS), keys, GenesisOptions(time_ms=TIME_MS, quota_gas=2**50)
+        )
+        self._chain = LocalChain(self._genesis, NATIVES)
+        self._accounts = [household.account for household in keys.households]
+        _pay_in(self._chain, self._genesis, self._accounts)
+        contracts = self._chain.machine.contracts
+        params = {
+            each.ADDRESS: self._genesis.contracts.get(each.NAME, {}) for each in contracts.values()
+        }
+        self._host = Host(genesis=self._genesis, contracts=contracts, params=params)
+        self._token = self._deploy()
+
+    def _deploy(self) -> bytes:
+        """Deploy the token, and give every household some of it."""
+        owner, chain = self._accounts[0], self._chain
+        nonce = chain.next_nonce(owner.address)
+        chain.submit(
+            self._sign(owner, nonce, None, evm_programs.token_init_code(), 2_000_000), TIME_MS + 2
+        )
+        token = create_address(owner.address, nonce)
+        for place, holder in enumerate(self._accounts[1:], start=nonce + 1):
+            data = evm_programs.transfer_data(holder.address, 10**9)
+            chain.submit(self._sign(owner, place, token, data), TIME_MS + 2)
+        chain.mine(TIME_MS + 2)
+        assert read_account(chain.state, token).code_hash, "the token is deployed"
+        return token
+
+    def _sign(
+        self, key: AccountKey, nonce: int, to: bytes | None, data: bytes, gas: int = GAS
+    ) -> bytes:
+        chain_id = self._genesis.chain_id
+        return sign_transaction(
+            key, chain_id=chain_id, nonce=nonce, to=to, data=data, gas_limit=gas
+        )
+
+    def _transfers(
+        self, make: Callable[[AccountKey, int], tuple[bytes, bytes]]
+    ) -> list[Transaction]:
+        """Return a block of transfers; `make` gives (to, data) of a sender's transfer."""
+        found = []
+        for place in range(TRANSFERS):
+            key = self._accounts[place % HOUSEHOLDS]
+            nonce = self._chain.next_nonce(key.address) + place // HOUSEHOLDS
+            to, data = make(key, place)
+            raw = self._sign(key, nonce, to, data)
+            found.append(decode(raw).with_sender(key.address))
+        return found
+
+    def vyper_transfer_us(self) -> float:
+        """Return what executing one transfer of the Vyper token takes, checks and receipt too."""
+
+        def make(_: AccountKey, place: int) -> tuple[bytes, bytes]:
+            receiver = self._accounts[(place + 1) % HOUSEHOLDS].address
+            return self._token, evm_programs.transfer_data(receiver, 1)
+
+        transfers = self._transfers(make)
+        for _ in range(2):
+            self._apply(transfers)
+        return round(median_seconds(lambda: self._apply(transfers)) / TRANSFERS * 1e6, 1)
+
+    def native(self) -> dict[str, float]:
+        """Return what a transfer of the money token takes: alone, applied, and in a block."""
+
+        def make(key: AccountKey, place: int) -> tuple[bytes, bytes]:
+            recipient = key.address[:-2] + place.to_bytes(2, "big")
+            return encode_call("MoneyToken", "transfer", (recipient, 1))
+
+        transfers = self._transfers(make)
+        alone = median_seconds(lambda: self._call(transfers), 4 * RUNS)
+        applied = median_seconds(lambda: self._apply(transfers))
+        in_block = statistics.median(_build(self._chain, transfers) for _ in range(RUNS))
+        return {
+            "native_transfer_us": round(alone / TRANSFERS * 1e6, 1),
+            "native_transfer_applied_us": round(applied / TRANSFERS * 1e6, 1),
+            "native_transfer_in_block_us": round(in_block / TRANSFERS * 1e6, 1),
+        }
+
+    def _info(self) -> BlockInfo:
+        head = self._chain.head
+        time_ms = head.time_ms + 1
+        return BlockInfo(
+            height=head.number + 1,
+            time_ms=time_ms,
+            window=self._genesis.window_at(time_ms),
+            parent_hash=head.hash,
+        )
+
+    def _apply(self, transfers: list[Transaction]) -> None:
+        journal, info, host = Journal(self._chain.state), self._info(), self._host
+        for transfer in transfers:
+            applied = apply_transaction(host, journal, info, transfer, before=Meters())
+            assert applied.receipt.status == 1, "every transfer is covered"
+
+    def _call(self, transfers: list[Transaction]) -> None:
+        journal, info, host = Journal(self._chain.state), self._info(), self._host
+        for transfer in transfers:
+            call = Call(
+                sender=transfer.sender(),
+                sponsor=transfer.sender(),
+                nonce=0,
+                to=transfer.to,
+                data=transfer.data,
+                gas=GAS,
+            )
+            outcome = run_call(host, journal, info, call, compute_limit=10**6)
+            assert outcome.status == 1, "every transfer is covered"
 
 
 def _pay_in(chain: LocalChain, genesis: Genesis, accounts: list[AccountKey]) -> None:
@@ -76,30 +240,15 @@ def _pay_in(chain: LocalChain, genesis: Genesis, accounts: list[AccountKey]) -> 
     chain.mine(TIME_MS + 1)
 
 
-def _signed(genesis: Genesis, key: AccountKey, chain: LocalChain, place: int) -> Transaction:
-    """Return the household's transfer number `place` of one unit to a fresh address."""
-    recipient = key.address[:-2] + place.to_bytes(2, "big")
-    to, data = encode_call("MoneyToken", "transfer", (recipient, 1))
-    raw = sign_transaction(
-        key,
-        chain_id=genesis.chain_id,
-        nonce=chain.next_nonce(key.address) + place,
-        to=to,
-        data=data,
-        gas_limit=GAS,
-    )
-    return decode(raw).with_sender(key.address)
-
-
 def _build(chain: LocalChain, transfers: list[Transaction]) -> float:
-    """Return the seconds that one block of all transfers takes; nothing is written."""
+    """Return the processor's seconds that one block of all transfers takes; nothing is written."""
     nodes = SparseMerkleTree({}).update(chain.state.items()).nodes
     tree = SparseMerkleTree({path: node for path, node in nodes.items() if node is not None})
-    start = time.perf_counter()
+    start = time.process_time()
     built = chain.machine.build_block(
         chain.head, chain.head.time_ms + 1, transfers, chain.state, tree
     )
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert built is not None, "the transfers are executable"
     receipts = built.execution.receipts
     assert len(receipts) == len(transfers), f"{len(receipts)} of {len(transfers)} had room"

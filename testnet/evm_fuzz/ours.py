@@ -89,7 +89,7 @@ def run(case: Case) -> Outcome:
 
 def opcodes_executed(case: Case) -> frozenset[int]:
     """Return the opcodes that the case executes, to see that cases do not idle."""
-    watch = _Watch()
+    watch = Watch()
     message = Message(
         caller=case.sender,
         to=case.to,
@@ -102,8 +102,7 @@ def opcodes_executed(case: Case) -> frozenset[int]:
     return frozenset(watch.opcodes)
 
 
-@final
-class _Watch:
+class Watch:
     """A tracer that notes which opcodes were executed."""
 
     def __init__(self) -> None:

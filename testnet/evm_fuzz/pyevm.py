@@ -57,9 +57,23 @@ class RecordingState(CancunState):
 
 def run(case: Case) -> Outcome:
     """Run a case in py-evm."""
-    state = _state(case)
+    state = open_state(case)
+    try:
+        _check(case)
+        computation = execute(state, case)
+    except ValidationError:
+        return Outcome(status=Status.INVALID, accounts=_accounts(case, state))
+    return _outcome(case, state, computation)
+
+
+def execute(state: RecordingState, case: Case) -> ComputationAPI:
+    """Execute the case's transaction, with the nonce that its sender has now.
+
+    Raises:
+        ValidationError: it is invalid.
+    """
     fields = CancunVM.get_transaction_builder().create_unsigned_transaction(
-        nonce=case.accounts[case.sender].nonce,
+        nonce=state.get_nonce(Address(case.sender)),
         gas_price=0,
         gas=case.gas_limit,
         to=Address(case.to or b""),
@@ -75,16 +89,12 @@ def run(case: Case) -> Outcome:
         type_id=None,
         intrinsic_gas=_intrinsic_gas(case),
     )
-    try:
-        _check(case)
-        state.lock_changes()
-        computation = state.apply_transaction(transaction)  # type: ignore[arg-type]
-    except ValidationError:
-        return Outcome(status=Status.INVALID, accounts=_accounts(case, state))
-    return _outcome(case, state, computation)
+    state.lock_changes()
+    return state.apply_transaction(transaction)  # type: ignore[arg-type]
 
 
-def _state(case: Case) -> RecordingState:
+def open_state(case: Case) -> RecordingState:
+    """Return a state with the case's block and accounts."""
     context = ExecutionContext(
         coinbase=Address(case.block.coinbase),
         timestamp=case.block.time_s,

@@ -44,21 +44,9 @@ def run(case: Case) -> Outcome:
     Raises:
         OracleFailed: its answer cannot be read.
     """
-    evm = _evm(case)
+    evm = open_evm(case)
     try:
-        if case.to is None:
-            output = _bytes(
-                evm.deploy(_hex(case.sender), case.data, value=case.value, gas=case.gas_limit)
-            )
-        else:
-            output = evm.message_call(
-                _hex(case.sender),
-                _hex(case.to),
-                calldata=case.data,
-                value=case.value,
-                gas=case.gas_limit,
-                gas_price=0,
-            )
+        output = execute(evm, case)
         status = Status.SUCCEEDED
     except RuntimeError as error:
         status, output = _failure(str(error))
@@ -76,7 +64,23 @@ def run(case: Case) -> Outcome:
     )
 
 
-def _evm(case: Case) -> pyrevm.EVM:
+def execute(evm: pyrevm.EVM, case: Case) -> bytes:
+    """Execute the case's transaction; return its output, or the address of the new contract."""
+    sender = _hex(case.sender)
+    if case.to is None:
+        return _bytes(evm.deploy(sender, case.data, value=case.value, gas=case.gas_limit))
+    return evm.message_call(
+        sender,
+        _hex(case.to),
+        calldata=case.data,
+        value=case.value,
+        gas=case.gas_limit,
+        gas_price=0,
+    )
+
+
+def open_evm(case: Case) -> pyrevm.EVM:
+    """Return an EVM with the case's block and accounts."""
     evm = pyrevm.EVM(spec_id="CANCUN", gas_limit=BLOCK_GAS_LIMIT)
     evm.set_block_env(
         pyrevm.BlockEnv(

@@ -16,8 +16,13 @@ TIERS = (1, 2)
 
 def use(tier: int) -> None:
     """Run bytecode in `tier` from now on; what was decoded before is forgotten."""
+    _use(compiler(tier))
+
+
+def compiler(tier: int) -> "Watch | None":
+    """Return what a tier watches programs with: `using` takes it."""
     assert tier in TIERS, f"there is no tier {tier}"
-    _use(Compiler() if tier == 2 else None)
+    return Compiler() if tier == 2 else None
 
 
 @contextmanager
