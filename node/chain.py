@@ -241,11 +241,15 @@ class Chain:
         if digest in self.pool:
             raise InvalidTransaction(TxReason.ALREADY_KNOWN, "tx", f"0x{digest.hex()}")
         tx = decode(raw)
+        self.admit(tx, is_own=is_own)
+        return tx.hash
+
+    def admit(self, tx: Transaction, *, is_own: bool) -> None:
+        """Admit a decoded transaction, as `submit` does."""
         check_alone(self.genesis, tx)
         self.pool.add(tx, self.now_ms(), is_own=is_own)
         for callback in self._on_transaction:
             callback(tx, is_own)
-        return tx.hash
 
     def has_work(self) -> bool:
         """Whether a block made now would hold anything: a due deadline or a transaction."""
