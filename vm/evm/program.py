@@ -29,7 +29,7 @@ from vm.evm.opcodes import (
 
 BLOCK_INSTRUCTIONS_MAX = 128
 """A longer run is cut, so that decoding is never far ahead of execution."""
-CACHE_BYTES_MAX = 1_000_000
+CACHE_BYTES_MAX = 400_000
 """Code in the cache, in bytes; decoded, it takes up to about a hundred times as much."""
 
 
