@@ -94,6 +94,24 @@ def test_a_case_that_calls_a_precompile_that_is_left_out_is_not_compared(number,
     assert (report.left_out, report.mismatches) == (1, ())
 
 
+@pytest.mark.parametrize("size", [2**63, 2**80, 2**208, 2**256 - 1])
+@pytest.mark.parametrize("name", ["STATICCALL", "DELEGATECALL", "CALL", "CALLCODE"])
+def test_calldata_that_nobody_can_pay_for_ends_its_own_frame_only(name, size):
+    """Seed 1,089,774 of the generator of its day: all frames ended, as if compute were spent."""
+    inner, outer = Assembler(), Assembler()
+    for word in (0, 0, size, 0, *([0] if name in ("CALL", "CALLCODE") else []), 4):
+        inner.push(word)
+    inner.op("GAS", name)
+    for word in (0, 0, 0, 0, int.from_bytes(CONTRACTS[1], "big"), 60_000):
+        outer.push(word)
+    outer.op("STATICCALL")
+    case = replace(generate(1), to=CONTRACTS[0], gas_limit=200_000, value=0, access_list=())
+    case = case.with_code(CONTRACTS[0], outer.code()).with_code(CONTRACTS[1], inner.code())
+    outcome = ours.run(case)
+    assert outcome.status is Status.SUCCEEDED
+    assert differences(outcome, revm.run(case)) == []
+
+
 def test_what_is_invalid_is_so_for_both():
     case = replace(generate(1), gas_limit=20_999)
     assert ours.run(case).status is revm.run(case).status is Status.INVALID

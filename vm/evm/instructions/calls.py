@@ -75,7 +75,9 @@ def _take(frame: Frame, stack: list[int], value: int) -> _Operands:
     """Pop gas, target, input and output; pay for memory and for a cold target."""
     output_size, output_offset, size, offset, to, gas = stack[-6:]
     del stack[-6:]
-    # Calldata is free of gas, however long; copying it is not free of time.
+    # Calldata is free of gas, however long; copying it is not free of time. Its memory is paid for
+    # first: a size that nobody can pay for ends this frame, as out of gas, and not the transaction.
+    frame.expand(offset, size)
     frame.machine.use_compute(size >> prices.CALLDATA_COMPUTE_SHIFT)
     data = frame.read(offset, size)
     frame.expand(output_offset, output_size)
