@@ -319,3 +319,68 @@ def _print_report(report: Any) -> None:
         figures = ", ".join(f"{key} {value}" for key, value in condition.items() if key != "ok")
         mark = "ok    " if condition["ok"] else "FAILED"
         click.echo(f"{mark}  {name.replace('_', ' ')}{': ' if figures else ''}{figures}")
+
+
+@command.command()
+@click.option("--port", default=8545, show_default=True, help="Of HTTP and WebSocket.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--block-time",
+    "block_time_s",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Seal a block each so often, instead of one for each transaction.",
+)
+@click.option("--no-mining", is_flag=True, help="Blocks are made by evm_mine alone.")
+@click.option("--freeze-time", is_flag=True, help="The clock moves only when it is told to.")
+@click.option("--window-ms", default=900_000, show_default=True, help="Length of a market window.")
+@click.option("--mnemonic", help="Other accounts than the well-known ones.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Go on from this file if it is there, and write it at the end.",
+)
+@click.option(
+    "--write-home",
+    "home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a home there for `hearth chain … --home`.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Accounts and addresses as JSON.")
+def dev(*, no_mining: bool, freeze_time: bool, as_json: bool, **given: Any) -> None:
+    r"""Run a chain in one process for people who write contracts: what anvil is to them.
+
+    Ten funded accounts with keys that everybody knows, RPC at the usual port, a block for each
+    transaction, snapshots and a clock that moves when it is told to. Nothing is kept without
+    --state. docs/spec/rpc.md lists the methods.
+
+    \b
+    Examples:
+      hearth testnet dev
+      hearth testnet dev --port 9545 --block-time 2
+      hearth testnet dev --state dev.state --json
+    """
+    import time
+
+    from testnet.dev import app
+
+    began = time.perf_counter()
+    with readable_errors():
+        options = app.DevOptions(
+            is_mining=not no_mining,
+            is_frozen=freeze_time,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+        chain = app.open_chain(options, time.time_ns() // 1_000_000)
+        seconds = time.perf_counter() - began
+
+        def show() -> None:
+            if as_json:
+                print_json(app.describe(chain, options))
+            else:
+                click.echo(app.banner(chain, options, seconds))
+
+        code = asyncio.run(app.serve(chain, options, show))
+    if code:
+        raise CommandError("the chain ended with an error of its own")

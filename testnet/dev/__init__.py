@@ -1,0 +1,1 @@
+"""`hearth testnet dev`: one chain in one process, for people who write contracts."""
