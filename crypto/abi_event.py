@@ -7,8 +7,8 @@ value)". Also here: parameter lists with names, from which JSON ABIs are made.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, final
+from functools import lru_cache, partial
+from typing import Any, TypeAlias, final
 
 from crypto import abi
 from crypto.errors import DecodeError, EncodeError
@@ -169,13 +169,38 @@ def encode_event(signature: str, values: Sequence[Any]) -> tuple[tuple[bytes, ..
     Raises:
         EncodeError: a value does not fit its type, or there are too few or too many.
     """
+    return event_encoder(signature)(values)
+
+
+EncodedEvent: TypeAlias = tuple[tuple[bytes, ...], bytes]
+"""(topics, data)."""
+
+
+@lru_cache(maxsize=1024)
+def event_encoder(signature: str) -> Callable[[Sequence[Any]], EncodedEvent]:
+    """Return `encode_event` for one event: contracts emit the same few over and over."""
     plan = _plan(signature)
+    general = partial(_encode, plan, signature)
+    if plan.words is None or len(plan.words) != 1 or len(plan.indexed) != 2:
+        return general
+    # Two parties and a number, as most events of tokens: the same without loops.
+    topic, (word,), (data_at,), count = plan.topic, plan.words, plan.data, plan.count
+    (first, first_word), (second, second_word) = plan.indexed
+
+    def usual(values: Sequence[Any]) -> EncodedEvent:
+        if len(values) != count:
+            return general(values)
+        topics = (topic, first_word(values[first]), second_word(values[second]))
+        return topics, word(values[data_at])
+
+    return usual
+
+
+def _encode(plan: _Plan, signature: str, values: Sequence[Any]) -> EncodedEvent:
     if len(values) != plan.count:
         raise EncodeError(f"{signature} takes {plan.count} values, got {len(values)}")
     topics = (plan.topic, *[write(values[at]) for at, write in plan.indexed])
     if plan.words is not None:
-        if len(plan.words) == 1:
-            return topics, plan.words[0](values[plan.data[0]])
         pairs = zip(plan.words, plan.data, strict=True)
         return topics, b"".join([write(values[at]) for write, at in pairs])
     return topics, abi.encode(plan.data_types, [values[at] for at in plan.data])

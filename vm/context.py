@@ -1,16 +1,17 @@
 """What a native contract may touch: caller, block, its own storage, events, gas, deadlines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, final
 
-from crypto.abi_event import encode_event
+from crypto.abi_event import EncodedEvent, event_encoder
 from crypto.codec import int_to_bytes
-from vm import accounts, deadlines, gas
+from vm import accounts, deadlines, gas, members
 from vm.errors import Revert
 from vm.genesis import Genesis, Params
+from vm.members import MemberSet, NextMembers
 from vm.receipt import Log
 from vm.state import Journal
 
@@ -34,6 +35,7 @@ class Contract(Protocol):
 
     ADDRESS: ClassVar[bytes]
     PRIVILEGED: ClassVar[bool]
+    GOVERNS_MEMBERS: ClassVar[bool]
     EVENTS: ClassVar[tuple[type[Event], ...]]
 
     def genesis(self, ctx: "CallContext", params: Params, /) -> None:
@@ -46,6 +48,12 @@ class Contract(Protocol):
 
     def on_deadline(self, ctx: "CallContext", payload: bytes, /) -> None:
         """Act on a deadline."""
+
+    def next_members(self, ctx: "CallContext", proposal_id: int, /) -> NextMembers:
+        """Return the set that an accepted proposal makes, or revert."""
+
+    def activate(self, ctx: "CallContext", proposal_id: int, /) -> None:
+        """Let an accepted proposal take effect."""
 
 
 @final
@@ -98,11 +106,13 @@ class Run:
 
 
 @lru_cache(maxsize=1024)
-def _values_of(event: type[Event]) -> Callable[[Any], tuple[Any, ...]]:
-    names = [field.name for field in fields(event)]
+def _encoder(kind: type[Event]) -> Callable[[Event], EncodedEvent]:
+    encode = event_encoder(kind.SIGNATURE)
+    names = [field.name for field in fields(kind)]
     if len(names) < 2:  # attrgetter returns a tuple from two names on.
-        return lambda value: tuple(getattr(value, name) for name in names)
-    return attrgetter(*names)
+        return lambda event: encode([getattr(event, name) for name in names])
+    values = attrgetter(*names)
+    return lambda event: encode(values(event))
 
 
 @final
@@ -183,7 +193,8 @@ class CallContext:
         if full in run.read:
             run.charge(gas.AGAIN)
         else:
-            _check_key(key)
+            if len(key) > KEY_BYTES_MAX:
+                raise _key_too_long(key)
             run.charge(gas.READ + gas.READ_BYTE * len(value))
             run.read.add(full)
         return value
@@ -201,7 +212,8 @@ class CallContext:
         if full in run.written:
             run.charge(gas.AGAIN + gas.WRITE_BYTE * len(value))
         else:
-            _check_key(key)
+            if len(key) > KEY_BYTES_MAX:
+                raise _key_too_long(key)
             price = gas.WRITE_NEW if run.journal.get(full) is None else gas.WRITE
             run.charge(price + gas.WRITE_BYTE * len(value))
             run.written.add(full)
@@ -222,7 +234,7 @@ class CallContext:
         run = self._run
         kind = type(event)
         assert kind in run.host.contracts[self.self_address].EVENTS, f"EVENTS lacks {kind}"
-        topics, data = encode_event(event.SIGNATURE, _values_of(kind)(event))
+        topics, data = _encoder(kind)(event)
         run.charge(gas.LOG + gas.LOG_TOPIC * len(topics) + gas.LOG_BYTE * len(data))
         run.logs.append(Log(self.self_address, topics, data))
 
@@ -265,6 +277,24 @@ class CallContext:
         self._run.charge(gas.REGISTER)
         accounts.unregister(self._run.journal, address)
 
+    def member_set(self) -> MemberSet:
+        """Return who seals the next block, as changed so far in this one."""
+        self._run.charge(gas.READ)
+        return members.read_members(self._run.journal)
+
+    def change_members(self, keys: Sequence[bytes]) -> MemberSet:
+        """Have `keys` (ascending node keys) seal from the next block on; return the new set.
+
+        For the contract with GOVERNS_MEMBERS only, in its `activate`, once in a block: a new
+        epoch and term begin, also if the keys are the same.
+        """
+        assert not self._is_view, "a view must not change the members"
+        run = self._run
+        assert run.host.contracts[self.self_address].GOVERNS_MEMBERS, "does not govern"
+        changed = members.read_members(run.journal).next(self.height, keys)
+        members.write_members(run.journal, changed)
+        return changed
+
     def _check_privileged(self) -> None:
         assert not self._is_view, "a view must not change accounts"
         contract = self._run.host.contracts[self.self_address]
@@ -286,6 +316,5 @@ def storage_key(address: bytes, key: bytes) -> bytes:
     return _STORAGE + address + key
 
 
-def _check_key(key: bytes) -> None:
-    if len(key) > KEY_BYTES_MAX:
-        raise Revert("KEY_TOO_LONG", f"{len(key)} bytes, at most {KEY_BYTES_MAX}")
+def _key_too_long(key: bytes) -> Revert:
+    return Revert("KEY_TOO_LONG", f"{len(key)} bytes, at most {KEY_BYTES_MAX}")

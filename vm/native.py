@@ -14,6 +14,7 @@ signatures of its methods, so the two cannot drift apart:
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import (
     Annotated,
     Any,
@@ -34,6 +35,7 @@ from vm import gas as prices
 from vm.context import CallContext, Event, Run
 from vm.errors import GenesisError, Revert
 from vm.genesis import Params
+from vm.members import NextMembers
 
 __all__ = [
     "SENTINEL_CODE",
@@ -111,6 +113,8 @@ class Method:
     inputs: tuple[Parameter, ...]
     outputs: tuple[Parameter, ...]
     input_types: tuple[str, ...]
+    input_words: tuple[tuple[Callable[[bytes], Any], slice], ...] | None
+    """For each input, where all are words, its decoder and place: the fast path."""
     output_types: tuple[str, ...]
     output_words: tuple[Callable[[Any], bytes], ...] | None
     """One encoder for each output where all are words: the fast path."""
@@ -118,8 +122,23 @@ class Method:
     """The Python method returns a tuple with one item for each output."""
     function: Callable[..., Any]
 
+    def decode_arguments(self, data: bytes) -> list[Any]:
+        """Return the arguments in `data`, whose first 4 bytes are the selector.
+
+        Raises:
+            DecodeError: as `abi.decode`.
+            ValueError: a word is not of its type.
+        """
+        words = self.input_words
+        if words is None or len(data) != abi.SELECTOR_BYTES + abi.WORD_BYTES * len(words):
+            return abi.decode(self.input_types, data[abi.SELECTOR_BYTES :])
+        return [read(data[place]) for read, place in words]
+
     def encode_result(self, result: Any) -> bytes:
         """Return what the Python method returned as ABI-encoded return data."""
+        words = self.output_words
+        if words is not None and len(words) == 1 and not self.has_many_outputs:
+            return words[0](result)
         if not self.output_types:
             return b""
         values = result if self.has_many_outputs else (result,)
@@ -194,6 +213,8 @@ class NativeContract:
     """Key of its parameters in the genesis file."""
     PRIVILEGED: ClassVar[bool] = False
     """May it register accounts?"""
+    GOVERNS_MEMBERS: ClassVar[bool] = False
+    """Is it the one contract that decides on the member set?"""
     EVENTS: ClassVar[tuple[type[Event], ...]] = ()
     """Every event class that it emits."""
     abi: ClassVar[dict[bytes, Method]] = {}
@@ -223,6 +244,18 @@ class NativeContract:
         """Act on a deadline that this contract scheduled. Called once for each."""
         raise AssertionError(f"{self.NAME} schedules no deadlines")
 
+    def next_members(self, ctx: CallContext, proposal_id: int) -> NextMembers:
+        """Return the member set that an accepted proposal would make now; changes nothing.
+
+        Raises:
+            Revert: there is no such proposal, or it cannot take effect.
+        """
+        raise AssertionError(f"{self.NAME} governs no members")
+
+    def activate(self, ctx: CallContext, proposal_id: int) -> None:
+        """Let the proposal take effect (`ctx.change_members`); `next_members` has accepted it."""
+        raise AssertionError(f"{self.NAME} governs no members")
+
     def call(
         self, run: Run, data: bytes, *, caller: bytes, sponsor: bytes, is_static: bool = False
     ) -> bytes:
@@ -246,8 +279,8 @@ class NativeContract:
         ctx = CallContext(run, self.ADDRESS, caller=caller, sponsor=sponsor, is_view=method.is_view)
         ctx.charge(method.gas + prices.CALLDATA_WORD * (len(data) // abi.WORD_BYTES))
         try:
-            arguments = abi.decode(method.input_types, data[4:])
-        except DecodeError:
+            arguments = method.decode_arguments(data)
+        except (DecodeError, ValueError):
             # Not the error's text: receipts are hashed, and its words are not protocol.
             raise Revert("BAD_CALLDATA", f"expected {method.signature}") from None
         result = method.function(self, ctx, *arguments)
@@ -273,6 +306,12 @@ def _read_method(function: Callable[..., Any]) -> Method:
     outputs = tuple(_parameter(function, "", hint) for hint in results)
     kinds = [abi.parse_type(parameter.type) for parameter in outputs]
     words = tuple(kind.write for kind in kinds if isinstance(kind, abi.Word))
+    input_kinds = [abi.parse_type(parameter.type) for parameter in inputs]
+    reads = tuple(
+        (kind.read, slice(at, at + abi.WORD_BYTES))
+        for kind, at in zip(input_kinds, count(abi.SELECTOR_BYTES, abi.WORD_BYTES))
+        if isinstance(kind, abi.Word)
+    )
     return Method(
         name=mark.name or _camel_case(function.__name__),
         gas=mark.gas,
@@ -280,6 +319,7 @@ def _read_method(function: Callable[..., Any]) -> Method:
         inputs=inputs,
         outputs=outputs,
         input_types=tuple(parameter.type for parameter in inputs),
+        input_words=reads if len(reads) == len(inputs) else None,
         output_types=tuple(parameter.type for parameter in outputs),
         output_words=words if len(words) == len(kinds) else None,
         has_many_outputs=has_many_outputs,

@@ -24,9 +24,9 @@ TRACE_INSTRUCTIONS_MAX = 400
 
 _UNMETERED = frozenset(
     {
-        *("ADDRESS", "ORIGIN", "CALLER", "CALLVALUE", "CALLDATALOAD", "CODESIZE", "RETURNDATASIZE"),
-        *("GASPRICE", "COINBASE", "TIMESTAMP", "NUMBER", "PREVRANDAO", "GASLIMIT", "CHAINID"),
-        *("SELFBALANCE", "BASEFEE", "BLOBHASH", "BLOBBASEFEE", "MSIZE", "TLOAD", "BLOCKHASH"),
+        *("ORIGIN", "CALLVALUE", "CODESIZE", "RETURNDATASIZE", "GASPRICE", "COINBASE", "NUMBER"),
+        *("TIMESTAMP", "PREVRANDAO", "GASLIMIT", "CHAINID", "SELFBALANCE", "BASEFEE", "BLOBHASH"),
+        *("BLOBBASEFEE", "MSIZE", "TLOAD", "BLOCKHASH"),
     }
 )
 """Left to the interpreter's handlers, which for these neither charge nor halt."""
@@ -79,6 +79,7 @@ class _Tracer:
         self._height_min = head.need
         self._height_max = head.room
         self._instructions = 0
+        self._memory_min = 0  # Bytes that memory has for sure: it never shrinks.
 
     def run(self) -> Translation:
         block: Block | None = self._head
@@ -381,6 +382,9 @@ class _Tracer:
     def _touch(self, offset: Value) -> None:
         """Have 32 bytes of memory at `offset`."""
         if offset.number is not None:
+            if offset.number + 32 <= self._memory_min:
+                return
+            self._memory_min = offset.number + 32
             self._emit(f"if len(memory) < {offset.number + 32}:")
         else:
             self._emit(f"if len(memory) < {offset.text} + 32:")
@@ -395,10 +399,24 @@ class _Tracer:
     def _calldatasize(self) -> None:
         self._stack.append(self._variable("len(frame.data)", 64))
 
+    def _calldataload(self) -> None:
+        offset = self._atom(self._pop())
+        words = f"frame.data[{offset.text}:{offset.text} + 32].ljust(32, b'\\0')"
+        self._stack.append(self._variable(f"int.from_bytes({words}, 'big')"))
+
+    def _caller(self) -> None:
+        self._stack.append(self._variable("int.from_bytes(frame.caller, 'big')", 160))
+
+    def _address(self) -> None:
+        self._stack.append(self._variable("int.from_bytes(frame.address, 'big')", 160))
+
 
 _SPECIAL: dict[str, Callable[[_Tracer], None]] = {
     "MLOAD": _Tracer._mload,
     "MSTORE": _Tracer._mstore,
     "GAS": _Tracer._gas,
     "CALLDATASIZE": _Tracer._calldatasize,
+    "CALLDATALOAD": _Tracer._calldataload,
+    "CALLER": _Tracer._caller,
+    "ADDRESS": _Tracer._address,
 }
