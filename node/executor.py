@@ -19,6 +19,7 @@ from vm.block import Block, Header, block_digest, decode_block, encode_block
 from vm.draft import Execution
 from vm.errors import InvalidBlock, InvalidTransaction, TxReason
 from vm.machine import Machine
+from vm.members import MEMBERS_KEY
 from vm.receipt import RECEIPT_BYTES_MAX, Receipt, decode_receipt, encode_receipt, logs_bloom
 from vm.transaction import Transaction
 
@@ -194,6 +195,7 @@ class Executor:
                 bloom=logs_bloom(logs) if logs else None,
                 changes=execution.changes,
                 nodes=execution.tree_update.nodes,
+                members=dict(execution.changes).get(MEMBERS_KEY),
             )
         )
         self._head = header

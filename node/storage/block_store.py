@@ -14,18 +14,17 @@ from typing import Final, final
 import plyvel
 
 from consensus.certificates import SIGNATURE_BYTES, Seal
-from consensus.membership import Height, MemberIndex, View
+from consensus.membership import Height
 from consensus.messages import SealedBlock
-from crypto.codec import as_bytes, as_int, as_list, decode, encode
 from crypto.errors import DecodeError
 from crypto.hashing import DIGEST_BYTES, Digest
+from crypto.merkle import key_hash
 from node.errors import CorruptStore, HistoryUnavailable, StorageError, StoreLocked
-from node.storage.history import FIRST_KEY, HISTORY_BLOCKS, History, PastState
+from node.storage.history import FIRST_KEY, HISTORY_BLOCKS, Batch, History, PastState
+from node.storage.rows import STATE_PREFIX, decode_seal, encode_seal, state_row, value_in
 
-STORAGE_VERSION = 2
+STORAGE_VERSION = 3
 """Raised with every change of the keys or of what they hold."""
-SEAL_BYTES_MAX = 16 << 10
-"""Bound of an encoded seal: MAX_MEMBERS signatures with their indexes."""
 BLOOM_BYTES = 256
 CHECKED_HEIGHTS = 20_000
 """Newest heights whose presence is checked at start: more than LevelDB's log can hold."""
@@ -40,11 +39,12 @@ _HEIGHT_OF: Final = b"h"
 _DIGEST_AT: Final = b"i"
 _TRANSACTION: Final = b"t"
 _BLOOM: Final = b"l"
-_STATE: Final = b"s"
 _NODE: Final = b"n"
+_MEMBERS: Final = b"e"
 
 _HEIGHT: Final = Struct(">Q")
 _PLACE: Final = Struct(">QI")
+_LAST: Final = b"\xff" * 8
 
 _RECOVERY = (
     "Stop the node, move this directory away and start again: the node fetches the chain from "
@@ -70,6 +70,8 @@ class BlockWrite:
     changes: Iterable[tuple[bytes, bytes | None]]
     nodes: dict[bytes, bytes | None]
     """Changed nodes of the state tree, by path; None deletes."""
+    members: bytes | None = None
+    """Record of the member set that seals the next block, where this block changes it."""
 
 
 @final
@@ -139,37 +141,50 @@ class ChainStore:
         try:
             # Transaction: an error of a read in here must not write half a batch.
             with self._db.write_batch(sync=True, transaction=True) as batch:
-                put, delete = batch.put, batch.delete
-                put(_BLOCK + height, block.body)
-                put(_RECEIPTS + height, block.receipts)
-                put(_HEIGHT_OF + block.digest, height)
-                put(_DIGEST_AT + height, block.digest)
-                if block.seal is not None:
-                    put(_SEAL + height, encode_seal(block.seal))
-                if block.bloom is not None:
-                    put(_BLOOM + height, block.bloom)
-                for index, digest in enumerate(block.transaction_hashes):
-                    put(_TRANSACTION + digest, _PLACE.pack(block.height, index))
-                changes = list(block.changes)
-                if block.height:  # Before genesis there is no state.
-                    replaced = [(key, self._get(_STATE + key)) for key, _ in changes]
-                    self._history.write(batch, block.height, replaced)
-                for prefix, items in ((_STATE, changes), (_NODE, block.nodes.items())):
-                    for key, value in items:
-                        if value is None:
-                            delete(prefix + key)
-                        else:
-                            put(prefix + key, value)
-                put(_HEAD_KEY, height + block.digest)
+                self._put_block(batch, block, height)
+                self._put_state(batch, block)
         except plyvel.Error as error:
             raise self._failure(error) from error
         self._head = (Height(block.height), block.digest)
+
+    def _put_block(self, batch: Batch, block: BlockWrite, height: bytes) -> None:
+        put = batch.put
+        put(_BLOCK + height, block.body)
+        put(_RECEIPTS + height, block.receipts)
+        put(_HEIGHT_OF + block.digest, height)
+        put(_DIGEST_AT + height, block.digest)
+        if block.seal is not None:
+            put(_SEAL + height, encode_seal(block.seal))
+        if block.members is not None:
+            put(_MEMBERS + _HEIGHT.pack(block.height + 1), block.members)
+        if block.bloom is not None:
+            put(_BLOOM + height, block.bloom)
+        for index, digest in enumerate(block.transaction_hashes):
+            put(_TRANSACTION + digest, _PLACE.pack(block.height, index))
+        put(_HEAD_KEY, height + block.digest)
+
+    def _put_state(self, batch: Batch, block: BlockWrite) -> None:
+        changes = list(block.changes)
+        if block.height:  # Before genesis there is no state.
+            replaced = [(key, self.get(key)) for key, _ in changes]
+            self._history.write(batch, block.height, replaced)
+        for key, value in changes:
+            if value is None:
+                batch.delete(STATE_PREFIX + key_hash(key))
+            else:
+                batch.put(*state_row(key, value))
+        for path, node in block.nodes.items():
+            if node is None:
+                batch.delete(_NODE + path)
+            else:
+                batch.put(_NODE + path, node)
 
     # State.
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a state key at the head, or None (`vm.state.StateReader`)."""
-        return self._get(_STATE + key)
+        row = self._get(STATE_PREFIX + key_hash(key))
+        return None if row is None else value_in(row, key)
 
     def past(self, height: int) -> PastState:
         """Return the state after the block at `height`.
@@ -189,7 +204,7 @@ class ChainStore:
                 raise self._failure(error) from error
             if is_changed:
                 return value
-        return self._get(_STATE + key)
+        return self.get(key)
 
     def _require_history(self, height: int) -> int:
         """Return the head's height if the state at `height` can be read."""
@@ -202,6 +217,19 @@ class ChainStore:
     def node(self, path: bytes) -> bytes | None:
         """Return a node of the state tree at the head, or None."""
         return self._get(_NODE + path)
+
+    # Member sets.
+
+    def member_records(self) -> tuple[tuple[Height, bytes], ...]:
+        """Return the records of all sets that are known, ascending, each with its first height."""
+        try:
+            rows = self._db.iterator(start=_MEMBERS, stop=_MEMBERS + _LAST, verify_checksums=True)
+            with rows:
+                return tuple(
+                    (Height(self._unpack(_HEIGHT, key[1:])[0]), record) for key, record in rows
+                )
+        except plyvel.Error as error:
+            raise self._failure(error) from error
 
     # Blocks.
 
@@ -378,25 +406,3 @@ def _open(path: Path) -> plyvel.DB:
         raise StorageError(f"{path} cannot be opened: {error}") from error
     except plyvel.Error as error:
         raise StorageError(f"{path} cannot be opened: {error}") from error
-
-
-def encode_seal(seal: Seal) -> bytes:
-    """Return the canonical bytes of a seal: [view, [[member, signature], ...]]."""
-    return encode([seal.view, [[member, signature] for member, signature in seal.signatures]])
-
-
-def decode_seal(data: bytes) -> Seal:
-    """Return the seal whose one encoding is `data`.
-
-    Raises:
-        DecodeError, MalformedMessage: another form, or a field out of range.
-    """
-    view, rows = as_list(decode(data, field="seal", max_bytes=SEAL_BYTES_MAX), "seal", length=2)
-    signatures = []
-    for place, row in enumerate(as_list(rows, "seal.signatures")):
-        field = f"seal.signatures[{place}]"
-        member, signature = as_list(row, field, length=2)
-        signatures.append(
-            (MemberIndex(as_int(member, field)), as_bytes(signature, field, SIGNATURE_BYTES))
-        )
-    return Seal(view=View(as_int(view, "seal.view")), signatures=tuple(signatures))

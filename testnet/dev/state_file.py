@@ -15,6 +15,7 @@ from crypto.merkle import SparseMerkleTree
 from node.errors import NodeError
 from node.executor import Executor
 from node.storage.block_store import ChainStore
+from node.storage.rows import read_state_row, state_row
 from testnet.dev.clock import MILLISECOND_MAX
 from testnet.dev.community import NATIVE_CONTRACTS
 from testnet.dev.errors import BadState
@@ -104,7 +105,7 @@ def open_rows(dumped: DumpedState, genesis: Genesis) -> dict[bytes, bytes]:
             "is of another chain: start with the mnemonic and the window of the one that wrote it",
         )
     rows = dict(dumped.rows)
-    state = [(key[1:], value) for key, value in dumped.rows if key[:1] == _STATE_ROW]
+    state = [_state_entry(row) for row in dumped.rows if row[0][:1] == _STATE_ROW]
     update = SparseMerkleTree({}).update(state)
     rows |= {_NODE_ROW + path: node for path, node in update.nodes.items() if node is not None}
     try:
@@ -116,6 +117,14 @@ def open_rows(dumped: DumpedState, genesis: Genesis) -> dict[bytes, bytes]:
     except NodeError as error:
         raise BadState("state.rows", str(error)) from None
     return rows
+
+
+def _state_entry(row: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return key and value of a row of the state; it must stand where it is looked for."""
+    key, value = read_state_row(row[1])
+    if state_row(key, value) != row:
+        raise BadState("state.rows", "must have each value of the state under its key's hash")
+    return key, value
 
 
 def _pairs(

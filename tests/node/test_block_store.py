@@ -10,8 +10,10 @@ from consensus.certificates import Seal
 from consensus.membership import MemberIndex, View
 from crypto.errors import DecodeError
 from crypto.hashing import Digest, tagged_hash
+from crypto.merkle import key_hash
 from node.errors import CorruptStore, StorageError, StoreLocked
-from node.storage.block_store import BlockWrite, ChainStore, decode_seal, encode_seal
+from node.storage.block_store import BlockWrite, ChainStore
+from node.storage.rows import decode_seal, encode_seal, read_state_row, state_row
 
 GENESIS = tagged_hash(b"test/genesis")
 SEAL = Seal(view=View(2), signatures=tuple((MemberIndex(i), bytes([i]) * 64) for i in range(3)))
@@ -99,9 +101,9 @@ def test_another_chain_and_another_version_are_refused(tmp_path, monkeypatch):
     filled(tmp_path / "chain", 1).close()
     with pytest.raises(StorageError, match="belongs to the chain with genesis"):
         ChainStore(tmp_path / "chain", tagged_hash(b"other"))
-    monkeypatch.setattr("node.storage.block_store.STORAGE_VERSION", 3)
+    monkeypatch.setattr("node.storage.block_store.STORAGE_VERSION", 4)
     with pytest.raises(
-        StorageError, match=r"storage version 2, this program reads 3.*fetches the chain"
+        StorageError, match=r"storage version 3, this program reads 4.*fetches the chain"
     ):
         ChainStore(tmp_path / "chain", GENESIS)
 
@@ -159,3 +161,25 @@ def test_what_decodes_as_a_seal_has_no_other_encoding(data):
 def _flipped(data: bytes, at: int) -> bytes:
     at %= len(data)
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+# Member sets, and the state in the order of the tree ---------------------------------------------
+
+
+def test_member_sets_are_kept_from_their_first_height_on(tmp_path):
+    store = ChainStore(tmp_path / "chain", GENESIS)
+    assert store.member_records() == ()
+    store.write(block(0, members=b"founders"))
+    store.write(block(1))
+    store.write(block(2, members=b"one more"))
+    assert store.member_records() == ((1, b"founders"), (3, b"one more"))
+
+
+def test_the_values_of_a_subtree_lie_side_by_side(tmp_path):
+    keys = [b"key %d" % i for i in range(50)]
+    store = ChainStore(tmp_path / "chain", GENESIS)
+    store.write(block(0, changes=tuple((key, b"of " + key) for key in keys)))
+    rows = [state_row(key, store.get(key)) for key in sorted(keys, key=key_hash)]
+    assert [row for row, _ in rows] == sorted(row for row, _ in rows)
+    assert [read_state_row(value)[0] for _, value in rows] == sorted(keys, key=key_hash)
+    assert read_state_row(state_row(b"k", b"v")[1]) == (b"k", b"v")
