@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, final
 
 from consensus.certificates import Head, Seal
-from consensus.membership import Epoch, Height, Membership
+from consensus.membership import Epoch, Height, Membership, Term
 from consensus.messages import SealedBlock
 from crypto.errors import DecodeError
 from crypto.hashing import Digest, keccak256
@@ -26,7 +26,7 @@ from vm.errors import InvalidBlock, InvalidTransaction, TxReason
 from vm.execute import check_alone
 from vm.genesis import Genesis
 from vm.machine import AccountInfo, CallResult, Machine
-from vm.members import member_keys
+from vm.members import read_members
 from vm.receipt import Receipt
 from vm.state import StateReader
 from vm.transaction import Transaction, decode
@@ -120,7 +120,14 @@ class Chain:
         return self._members(self.head.next_members_hash)
 
     def _read_members(self, _hash: Digest) -> Membership:
-        return Membership(Epoch(0), tuple(sorted(member_keys(self.store))))
+        members = read_members(self.store)
+        return Membership(
+            Epoch(members.epoch),
+            members.keys,
+            first_height=Height(members.first_height),
+            first_term=Term(members.first_term),
+            term_blocks=members.term_blocks,
+        )
 
     def prove(self, key: bytes) -> bytes:
         """Return the Merkle proof of a state key, or of its absence, under the head's root."""

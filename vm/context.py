@@ -1,6 +1,6 @@
 """What a native contract may touch: caller, block, its own storage, events, gas, deadlines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from operator import attrgetter
@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Protocol, final
 
 from crypto.abi_event import EncodedEvent, event_encoder
 from crypto.codec import int_to_bytes
-from vm import accounts, deadlines, gas
+from vm import accounts, deadlines, gas, members
 from vm.errors import Revert
 from vm.genesis import Genesis, Params
+from vm.members import MemberSet, NextMembers
 from vm.receipt import Log
 from vm.state import Journal
 
@@ -34,6 +35,7 @@ class Contract(Protocol):
 
     ADDRESS: ClassVar[bytes]
     PRIVILEGED: ClassVar[bool]
+    GOVERNS_MEMBERS: ClassVar[bool]
     EVENTS: ClassVar[tuple[type[Event], ...]]
 
     def genesis(self, ctx: "CallContext", params: Params, /) -> None:
@@ -46,6 +48,12 @@ class Contract(Protocol):
 
     def on_deadline(self, ctx: "CallContext", payload: bytes, /) -> None:
         """Act on a deadline."""
+
+    def next_members(self, ctx: "CallContext", proposal_id: int, /) -> NextMembers:
+        """Return the set that an accepted proposal makes, or revert."""
+
+    def activate(self, ctx: "CallContext", proposal_id: int, /) -> None:
+        """Let an accepted proposal take effect."""
 
 
 @final
@@ -268,6 +276,24 @@ class CallContext:
         self._check_privileged()
         self._run.charge(gas.REGISTER)
         accounts.unregister(self._run.journal, address)
+
+    def member_set(self) -> MemberSet:
+        """Return who seals the next block, as changed so far in this one."""
+        self._run.charge(gas.READ)
+        return members.read_members(self._run.journal)
+
+    def change_members(self, keys: Sequence[bytes]) -> MemberSet:
+        """Have `keys` (ascending node keys) seal from the next block on; return the new set.
+
+        For the contract with GOVERNS_MEMBERS only, in its `activate`, once in a block: a new
+        epoch and term begin, also if the keys are the same.
+        """
+        assert not self._is_view, "a view must not change the members"
+        run = self._run
+        assert run.host.contracts[self.self_address].GOVERNS_MEMBERS, "does not govern"
+        changed = members.read_members(run.journal).next(self.height, keys)
+        members.write_members(run.journal, changed)
+        return changed
 
     def _check_privileged(self) -> None:
         assert not self._is_view, "a view must not change accounts"

@@ -36,6 +36,7 @@ class TxReason(IntEnum):
     SENDER_HAS_CODE = 21
     INITCODE_TOO_LARGE = 22
     EXCEEDS_BLOCK_COMPUTE = 23
+    BAD_ACTIVATION = 24
 
     @property
     def text(self) -> str:
@@ -66,6 +67,7 @@ _TX_TEXTS = {
     TxReason.SENDER_HAS_CODE: "sender not an eoa",
     TxReason.INITCODE_TOO_LARGE: "max initcode size exceeded",
     TxReason.EXCEEDS_BLOCK_COMPUTE: "exceeds block compute limit",
+    TxReason.BAD_ACTIVATION: "activation not valid here",
 }
 
 

@@ -10,6 +10,8 @@ from typing import final
 
 from crypto.merkle import SparseMerkleTree
 from vm import accounts, contract_state, deadlines, gas, questions
+from vm.activate import check_activation, execute_activation, fill_activation
+from vm.activation import ActivationTransaction, is_activation
 from vm.block import BLOCK_TXS_MAX, Block, Header
 from vm.context import BlockInfo, CallContext, Host, Run
 from vm.draft import Draft, Execution, check_header
@@ -30,7 +32,7 @@ from vm.execute import (
     is_due,
 )
 from vm.genesis import Genesis
-from vm.members import MEMBERS_KEY, encode_members
+from vm.members import first_members, write_members
 from vm.native import NativeContract
 from vm.questions import AccountInfo, CallResult, Question
 from vm.receipt import Receipt
@@ -56,6 +58,8 @@ class Built:
     execution: Execution
     dropped: tuple[tuple[Transaction, TxReason], ...]
     """Candidates that were invalid at their place. Those that had no room are not among them."""
+    void_activations: tuple[ActivationTransaction, ...] = ()
+    """Activations that were offered and are not in the block: not valid, or not any more."""
 
 
 @final
@@ -92,7 +96,7 @@ class Machine:
         genesis = self.genesis
         journal = Journal({})
         info = self._info(0, genesis.time_ms, genesis.hash)
-        journal.put(MEMBERS_KEY, encode_members([each.node_key for each in genesis.members]))
+        write_members(journal, first_members([each.node_key for each in genesis.members]))
         for member in genesis.members:
             accounts.register(journal, member.account, member.account)
             accounts.register(journal, member.meter.account, member.account)
@@ -137,6 +141,7 @@ class Machine:
         self._check_place(parent, block)
         draft = self._open(parent, block.header.time_ms, state)
         raws = self._execute_deadlines(draft, block.transactions)
+        raws = execute_activation(self._host, draft, raws)
         for index, raw in enumerate(raws, start=len(draft.raws)):
             try:
                 tx = known.get(raw) or decode(raw)
@@ -156,6 +161,8 @@ class Machine:
         candidates: Iterable[Transaction],
         state: StateReader,
         tree: SparseMerkleTree,
+        *,
+        activations: Iterable[ActivationTransaction] = (),
     ) -> Built | None:
         """Return the block of what is due and of those `candidates` that can be executed, in order.
 
@@ -165,6 +172,7 @@ class Machine:
             candidates: in the order in which the mempool serves them.
             state: the state after `parent`.
             tree: the Merkle tree over it.
+            activations: of accepted proposals; the first that is valid goes in, and no other.
 
         Returns:
             None when nothing is executable: there are no empty blocks.
@@ -173,12 +181,13 @@ class Machine:
         draft = self._open(parent, time_ms, state)
         if is_due(draft.journal, time_ms):
             self._apply_deadlines(draft, DeadlineTransaction(draft.info.height))
+        void = fill_activation(self._host, draft, activations)
         dropped = self._fill(draft, candidates)
         if not draft.raws:
             return None
         execution = draft.finish(parent.hash, tree)
         block = Block(execution.header, tuple(draft.raws))
-        return Built(block=block, execution=execution, dropped=dropped)
+        return Built(block=block, execution=execution, dropped=dropped, void_activations=void)
 
     def _fill(
         self, draft: Draft, candidates: Iterable[Transaction]
@@ -301,6 +310,17 @@ class Machine:
         info = self._info(0, time_ms, self.genesis.hash)
         check_in_state(self.genesis, Journal(state), info, tx, gas_before=0)
 
+    def check_activation(
+        self, tx: ActivationTransaction, head: Header, state: StateReader, time_ms: int
+    ) -> None:
+        """Check whether the block after `head` could hold `tx`.
+
+        Raises:
+            InvalidTransaction: BAD_ACTIVATION. A READY above this node's head may pass later.
+        """
+        info = self._info(head.number + 1, time_ms, head.hash)
+        check_activation(self._host, Journal(state), info, tx)
+
     def call(
         self,
         header: Header,
@@ -372,11 +392,13 @@ class Machine:
         Args:
             draft: behind the transactions before this one.
             raw: of the sealed block, at this place.
-            tracer: sees its frames and instructions. A deadline transaction has nothing to show:
-                native contracts run there, nobody calls them.
+            tracer: sees its frames and instructions. A deadline transaction has nothing to show,
+                nor has an activation: native contracts run there, nobody calls them.
         """
         if raw[:1] == bytes((DEADLINE_TYPE,)):
             self._apply_deadlines(draft, DeadlineTransaction(draft.info.height))
+        elif is_activation(raw):
+            execute_activation(self._host, draft, (raw,))
         else:
             self._apply(draft, decode(raw), tracer)
         return draft.receipts[-1]

@@ -35,6 +35,7 @@ from vm import gas as prices
 from vm.context import CallContext, Event, Run
 from vm.errors import GenesisError, Revert
 from vm.genesis import Params
+from vm.members import NextMembers
 
 __all__ = [
     "SENTINEL_CODE",
@@ -212,6 +213,8 @@ class NativeContract:
     """Key of its parameters in the genesis file."""
     PRIVILEGED: ClassVar[bool] = False
     """May it register accounts?"""
+    GOVERNS_MEMBERS: ClassVar[bool] = False
+    """Is it the one contract that decides on the member set?"""
     EVENTS: ClassVar[tuple[type[Event], ...]] = ()
     """Every event class that it emits."""
     abi: ClassVar[dict[bytes, Method]] = {}
@@ -240,6 +243,18 @@ class NativeContract:
     def on_deadline(self, ctx: CallContext, payload: bytes) -> None:
         """Act on a deadline that this contract scheduled. Called once for each."""
         raise AssertionError(f"{self.NAME} schedules no deadlines")
+
+    def next_members(self, ctx: CallContext, proposal_id: int) -> NextMembers:
+        """Return the member set that an accepted proposal would make now; changes nothing.
+
+        Raises:
+            Revert: there is no such proposal, or it cannot take effect.
+        """
+        raise AssertionError(f"{self.NAME} governs no members")
+
+    def activate(self, ctx: CallContext, proposal_id: int) -> None:
+        """Let the proposal take effect (`ctx.change_members`); `next_members` has accepted it."""
+        raise AssertionError(f"{self.NAME} governs no members")
 
     def call(
         self, run: Run, data: bytes, *, caller: bytes, sponsor: bytes, is_static: bool = False

@@ -42,7 +42,7 @@ from vm.errors import (
     TxReason,
 )
 from vm.machine import Machine
-from vm.members import member_keys, members_hash
+from vm.members import members_hash, read_members
 from vm.receipt import encode_receipt
 from vm.transaction import DeadlineTransaction
 
@@ -55,7 +55,9 @@ def test_genesis_registers_the_founders():
     made = c.machine.genesis
     assert (c.head.number, c.head.parent_hash, c.head.time_ms) == (0, made.hash, START_MS)
     assert c.head.state_root != EMPTY
-    assert member_keys(c.state) == tuple(member.node_key for member in made.members)
+    members = read_members(c.state)
+    assert members.keys == tuple(sorted(member.node_key for member in made.members))
+    assert (members.epoch, members.first_height, members.first_term) == (0, 1, 0)
     assert c.head.next_members_hash == members_hash(c.state)
     info = c.machine.account_info(c.state, METERS[2].address, START_MS)
     assert (info.nonce, info.sponsor, info.quota_left) == (0, MEMBERS[2].address, made.quota_gas)
