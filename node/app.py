@@ -39,6 +39,7 @@ from node.storage.block_store import ChainStore
 from node.storage.vote_log import VoteLogFile
 from node.why import explain
 from vm.errors import GenesisError
+from vm.evm import tiers
 from vm.genesis import Genesis
 from vm.machine import Machine
 from vm.native import NativeContract
@@ -262,6 +263,7 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     loop.set_exception_handler(on_stray_error)
     node = open_node(path, natives, end, password)
     set_up(Home(path).log, node.config.log_level)
+    tiers.use(node.config.vm_tier)
     _log.info("start", version=VERSION, curve_backend=curve.BACKEND)
     try:
         await node.start()

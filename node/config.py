@@ -13,6 +13,7 @@ from typing import Any, final
 
 from node.errors import ConfigError
 from node.storage.history import HISTORY_BLOCKS
+from vm.evm import tiers
 
 CONFIG_BYTES_MAX = 64 << 10
 NAME_LENGTH_MAX = 64
@@ -56,6 +57,8 @@ class NodeConfig:
     """Allows the admin calls that cut links, which no real community wants."""
     history_blocks: int = HISTORY_BLOCKS
     """Blocks below the head whose state can be asked for, 0 to HISTORY_BLOCKS_MAX."""
+    vm_tier: int = tiers.DEFAULT
+    """Which of `vm.evm.tiers` runs bytecode: a matter of speed only."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= NAME_LENGTH_MAX or not self.name.isprintable():
@@ -65,6 +68,9 @@ class NodeConfig:
         if not 0 <= self.history_blocks <= HISTORY_BLOCKS_MAX:
             message = f"must lie in 0..{HISTORY_BLOCKS_MAX}, got {self.history_blocks}"
             raise ConfigError("state.history_blocks", message)
+        if self.vm_tier not in tiers.TIERS:
+            names = ", ".join(map(str, tiers.TIERS))
+            raise ConfigError("vm.tier", f"must be one of {names}, got {self.vm_tier}")
 
 
 def parse_address(text: str, field_name: str) -> Address:
@@ -107,18 +113,21 @@ def parse(data: bytes) -> NodeConfig:
         tables = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(FILE_NAME, f"is not TOML: {error}") from None
-    _check_keys(tables, ("node", "p2p", "rpc", "state"), "")
-    node, p2p, rpc, state = (_table(tables, key, key) for key in ("node", "p2p", "rpc", "state"))
+    names = ("node", "p2p", "rpc", "state", "vm")
+    _check_keys(tables, names, "")
+    node, p2p, rpc, state, vm = (_table(tables, key, key) for key in names)
     _check_keys(node, ("name", "log_level", "testnet"), "node.")
     _check_keys(p2p, ("listen", "peers"), "p2p.")
     _check_keys(rpc, ("listen",), "rpc.")
     _check_keys(state, ("history_blocks",), "state.")
+    _check_keys(vm, ("tier",), "vm.")
     peers = _table(p2p, "peers", "p2p.peers")
     return NodeConfig(
         name=_value(node, "name", "node.", str, None),
         log_level=_value(node, "log_level", "node.", str, "info"),
         testnet=_value(node, "testnet", "node.", bool, default=False),
         history_blocks=_value(state, "history_blocks", "state.", int, HISTORY_BLOCKS),
+        vm_tier=_value(vm, "tier", "vm.", int, tiers.DEFAULT),
         p2p_listen=_address(p2p, "listen", "p2p."),
         rpc_listen=_address(rpc, "listen", "rpc."),
         peers={name: _address(peers, name, "p2p.peers.") for name in peers},
@@ -157,6 +166,10 @@ listen = {_quoted(str(config.rpc_listen))}
 # Blocks below the newest whose state can be asked for (eth_call, balances, traces of what came
 # after them), 0 to {HISTORY_BLOCKS_MAX}. Each costs what the block changed in disk space.
 history_blocks = {config.history_blocks}
+
+[vm]
+# 1 interprets contracts' bytecode; 2 also compiles what runs often, with the same results.
+tier = {config.vm_tier}
 """
 
 

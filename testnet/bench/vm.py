@@ -38,7 +38,6 @@ TRANSFERS = 400
 RUNS = 5
 GAS = 200_000
 TIME_MS = 1_700_000_000_000
-DEFAULT_TIER = 1
 
 LIMITS: dict[str, tuple[str, float]] = {
     "loop_mgas_per_s": ("min", 12),
@@ -70,7 +69,7 @@ def run(say: Say) -> dict[str, object]:
             }
     say("native contracts")
     figures: dict[str, Any] = {
-        **by_tier[str(DEFAULT_TIER)],
+        **by_tier[str(tiers.DEFAULT)],
         **bench.native(),
         "transfers_per_block": TRANSFERS,
     }

@@ -33,6 +33,7 @@ ADDRESSES = st.builds(
         log_level=st.sampled_from(["info", "error"]),
         testnet=st.booleans(),
         history_blocks=st.integers(0, 65_536),
+        vm_tier=st.sampled_from((1, 2)),
     )
 )
 def test_what_is_written_reads_back(config):
@@ -59,6 +60,7 @@ def test_a_file_is_read(tmp_path):
         ("10.0.0.2:1", "10.0.0.2", "p2p.peers.house 2", "host:port"),
         ("history_blocks = 256", "history_blocks = -1", "state.history_blocks", "0..65536"),
         ("history_blocks = 256", "history_blocks = 65537", "state.history_blocks", "0..65536"),
+        ("tier = 1", "tier = 3", "vm.tier", "one of 1, 2"),
         ("history_blocks", "history", "state.history", "did you mean 'history_blocks'"),
         ("[node]", "[node", "node.toml", "is not TOML"),
     ],

@@ -12,6 +12,7 @@ from vm.evm.interpreter import PROGRAMS
 from vm.evm.program import Watch
 
 TIERS = (1, 2)
+DEFAULT = 1
 
 
 def use(tier: int) -> None:
