@@ -6,6 +6,7 @@ journal: a frame that reverts takes back what natives did for it. What the world
 end goes into the journal in one step, and only if the message succeeded.
 """
 
+from functools import lru_cache
 from typing import final
 
 from crypto.hashing import keccak256, tagged_hash
@@ -116,7 +117,13 @@ def prev_randao(block: BlockInfo) -> int:
     Everybody can compute it when the parent is sealed, and a proposer can choose among parents
     that it proposed: nothing of value may depend on it.
     """
-    data = block.parent_hash + block.height.to_bytes(8, "big")
+    return _randao(block.parent_hash, block.height)
+
+
+@lru_cache(maxsize=16)
+def _randao(parent_hash: bytes, height: int) -> int:
+    """Return the hash: the same for all transactions of a block, so it is computed once."""
+    data = parent_hash + height.to_bytes(8, "big")
     return int.from_bytes(tagged_hash(_RANDAO_TAG, data), "big")
 
 
