@@ -6,7 +6,7 @@ from typing import final
 
 from consensus.certificates import SignedVote
 from consensus.membership import Height, MemberIndex, Membership
-from consensus.messages import Message, SealedBlock
+from consensus.messages import Message, SealedBlock, ViewChange
 from consensus.vote_log import Record
 from crypto.hashing import Digest
 
@@ -94,6 +94,9 @@ class Applied:
     height: Height
     digest: Digest
     membership: Membership
+    is_witnessed: bool = False
+    """The epoch begins here and this very process agreed to it before: so no vote of this key
+    in it can have been forgotten."""
 
 
 Event = Tick | Receive | PeerUp | PeerDown | Pending | Built | NothingToBuild | Validated | Applied
@@ -215,10 +218,15 @@ class Suspect:
 @final
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Two verified signatures of one member that contradict each other. Transferable."""
+    """Two verified signatures of one member that contradict each other. Transferable.
+
+    `consensus.evidence.proof_from` makes a proof of it that anybody can judge.
+    """
 
     first: SignedVote
     second: SignedVote
+    view_change: ViewChange | None = None
+    """The message of which `second` is the signed core, where its content is the offence."""
 
 
 @final

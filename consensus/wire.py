@@ -141,7 +141,7 @@ def _unsigned_fields(
         case GetHead(nonce):
             return [nonce]
         case HeadReply():
-            yours = [_signed_vote(vote) for vote in message.yours]
+            yours = [signed_vote_to_value(vote) for vote in message.yours]
             return [message.nonce, message.epoch, _head(message.head), yours]
         case GetBody(digest):
             return [digest]
@@ -172,13 +172,14 @@ def _head(head: Head) -> list[Encodable]:
     return [head.height, head.digest, None if head.seal is None else _seal(head.seal)]
 
 
-def _signed_vote(vote: SignedVote) -> list[Encodable]:
+def signed_vote_to_value(vote: SignedVote) -> list[Encodable]:
+    """A signed vote as a codec value."""
     return [vote.kind, _slot(vote.slot), vote.digest, vote.sender, vote.signature]
 
 
 def certificate_to_value(certificate: PreparedCertificate) -> list[Encodable]:
     """A prepared certificate as a codec value."""
-    return [_signed_vote(certificate.pre_prepare), certificate.prepares]
+    return [signed_vote_to_value(certificate.pre_prepare), certificate.prepares]
 
 
 def _certificate_or_none(certificate: PreparedCertificate | None) -> list[Encodable] | None:
@@ -252,7 +253,8 @@ def _read_head(value: Value, field: str) -> Head:
     )
 
 
-def _read_signed_vote(value: Value, field: str) -> SignedVote:
+def read_signed_vote(value: Value, field: str) -> SignedVote:
+    """Parse a signed vote; DecodeError or MalformedMessage names the field."""
     kind, slot, digest, sender, signature = as_list(value, field, 5)
     return SignedVote(
         kind=Kind(as_int(kind, f"{field}.kind", 1, len(Kind))),
@@ -267,7 +269,7 @@ def read_certificate(value: Value, field: str) -> PreparedCertificate:
     """Parse a prepared certificate; DecodeError or MalformedMessage names the field."""
     pre_prepare, prepares = as_list(value, field, 2)
     return PreparedCertificate(
-        pre_prepare=_read_signed_vote(pre_prepare, f"{field}.pre_prepare"),
+        pre_prepare=read_signed_vote(pre_prepare, f"{field}.pre_prepare"),
         prepares=_read_signatures(prepares, f"{field}.prepares"),
     )
 
@@ -314,7 +316,8 @@ def _read_commit(fields: list[Value]) -> Message:
     )
 
 
-def _read_view_change(fields: list[Value]) -> ViewChange:
+def read_view_change(fields: list[Value]) -> ViewChange:
+    """Parse the fields that follow a VIEW-CHANGE's tag; errors as for the other readers."""
     slot, head, prepared, sender, signature = fields
     return ViewChange(
         slot=_read_slot(slot, "slot"),
@@ -331,7 +334,7 @@ def _read_new_view(fields: list[Value]) -> Message:
     for value in as_list(view_changes, "view_changes", max_length=MAX_MEMBERS):
         parts = as_list(value, "view_changes", 6)
         as_int(parts[0], "view_changes.tag", ViewChange.TAG, ViewChange.TAG)
-        inner.append(_read_view_change(parts[1:]))
+        inner.append(read_view_change(parts[1:]))
     return NewView(
         slot=_read_slot(slot, "slot"),
         view_changes=tuple(inner),
@@ -362,7 +365,7 @@ def _read_head_reply(fields: list[Value]) -> Message:
         nonce=_read_digest(nonce, "nonce"),
         epoch=Epoch(as_int(epoch, "epoch", 0, COUNTER_MAX)),
         head=_read_head(head, "head"),
-        yours=tuple(_read_signed_vote(vote, "yours") for vote in votes),
+        yours=tuple(read_signed_vote(vote, "yours") for vote in votes),
     )
 
 
@@ -382,7 +385,7 @@ _READERS: dict[int, tuple[int, Callable[[list[Value]], Message]]] = {
     PrePrepare.TAG: (5, _read_pre_prepare),
     Prepare.TAG: (4, _read_prepare),
     Commit.TAG: (4, _read_commit),
-    ViewChange.TAG: (5, _read_view_change),
+    ViewChange.TAG: (5, read_view_change),
     NewView.TAG: (4, _read_new_view),
     Status.TAG: (8, _read_status),
     GetHead.TAG: (1, lambda fields: GetHead(_read_digest(fields[0], "nonce"))),

@@ -23,6 +23,7 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.sim.app import GENESIS_DIGEST, decode_block, digest_of
+from consensus.sim.innocence import Innocence
 from consensus.vote_log import (
     CommitRecord,
     NewViewRecord,
@@ -95,6 +96,14 @@ class SignOnce:
                 f"member {vote.sender} asked for view {asked} and then signed "
                 f"{vote.kind.name} in {_slot_text(slot)}",
             )
+
+    def summary(self) -> list[object]:
+        """All that was signed, as plain data in one order."""
+        signed = [
+            (member, int(kind), slot.epoch, slot.term, slot.view, slot.height, digest)
+            for (member, kind, slot), digest in self._signed.items()
+        ]
+        return [sorted(signed), sorted(self._asked.items())]
 
     def has_noted(self, vote: SignedVote) -> bool:
         """The same for a vote of any kind."""
@@ -301,12 +310,31 @@ class Accusations:
             public = self._membership.members[vote.sender]
             if not self._keyring.verify(public, payload, vote.signature):
                 raise InvariantViolation("accusations", f"evidence of {instance} is not signed")
-        same_place = first.kind is second.kind and _key_slot(first) == _key_slot(second)
-        differ = (first.slot, first.digest) != (second.slot, second.digest)
-        if first.sender != second.sender or not same_place or not differ:
+        if first.sender != second.sender or not _contradict(evidence):
             raise InvariantViolation("accusations", f"evidence of {instance} contradicts nothing")
         if first.sender not in self._byzantine:
             raise InvariantViolation("accusations", f"evidence against correct {first.sender}")
+
+
+def _contradict(evidence: Evidence) -> bool:
+    """Whether one correct member cannot have signed both; computed apart from the core's."""
+    first, second, asked = evidence.first, evidence.second, evidence.view_change
+    if asked is not None:
+        height, certificate = first.slot.height, asked.prepared
+        is_shown = asked.head.height >= height or (
+            certificate is not None
+            and certificate.slot.height == height
+            and (certificate.slot.view, certificate.digest == first.digest)
+            >= (first.slot.view, True)
+        )
+        is_later = asked.slot.view > first.slot.view and second == signed_core(asked)
+        same_term = (asked.slot.epoch, asked.slot.term) == (first.slot.epoch, first.slot.term)
+        return first.kind is Kind.COMMIT and is_later and same_term and not is_shown
+    if first.kind is second.kind:
+        differ = (first.slot, first.digest) != (second.slot, second.digest)
+        return _key_slot(first) == _key_slot(second) and differ
+    is_split = first.kind in (Kind.PRE_PREPARE, Kind.PREPARE) and second.kind is Kind.COMMIT
+    return is_split and first.slot == second.slot and first.digest != second.digest
 
 
 @final
@@ -322,6 +350,7 @@ class Checkers:
     ) -> None:
         self._membership = membership
         self.sign_once = SignOnce()
+        self._innocence = Innocence()
         self.agreement = Agreement()
         self.validity = Validity()
         self.accusations = Accusations(keyring, domain, membership, byzantine)
@@ -330,6 +359,9 @@ class Checkers:
     def on_signed(self, message: Signed) -> None:
         """A correct member signed `message`: it was sent, or synced to the vote log."""
         self.sign_once.note(signed_core(message))
+        found = self._innocence.convict(message)
+        if found is not None:
+            raise InvariantViolation("innocence", f"correct member {message.sender}: {found}")
 
     def on_records(self, records: Iterable[Record], member: int) -> None:
         """A correct member's records are durable: what it signed in them counts as signed."""
