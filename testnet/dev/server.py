@@ -79,7 +79,7 @@ class DevServer:
     async def start(self) -> None:
         """Listen. Raises OSError if the port is taken."""
         await self.rpc.start()
-        self._restart()
+        self.start_sealing()
 
     async def stop(self) -> None:
         """Close all connections and stop listening."""
@@ -91,9 +91,10 @@ class DevServer:
         """Seal a block each `seconds`, be it empty; 0 for none by time."""
         self._interval_s = seconds
         if self._turn is not None:
-            self._restart()
+            self.start_sealing()
 
-    def _restart(self) -> None:
+    def start_sealing(self) -> None:
+        """Look at the clock from now on; `start` does."""
         if self._turn is not None:
             self._turn.cancel()
         self._turn = spawn(self._run(), "sealing blocks failed")
