@@ -11,7 +11,7 @@ from consensus.certificates import Kind, SignedVote
 from consensus.config import MAX_BLOCKS_PER_REPLY
 from consensus.errors import CorruptLog
 from consensus.events import Broadcast, Reason, Send, ServeBlocks
-from consensus.membership import MemberIndex
+from consensus.membership import Height, MemberIndex, Term
 from consensus.messages import (
     Blocks,
     BodyReply,
@@ -19,6 +19,7 @@ from consensus.messages import (
     GetBody,
     GetHead,
     HeadReply,
+    SealedBlock,
 )
 from consensus.normal_case import apply
 from consensus.state import State, Verdict
@@ -50,11 +51,13 @@ def restore(s: State, records: Sequence[Record]) -> None:
     Raises:
         CorruptLog: it holds another member's votes, or contradicts itself.
     """
+    s.later_records = tuple(r for r in records if record_slot(r).epoch > s.epoch)
     if s.me is None:
         return
     later = [r.term for r in map(record_slot, records) if r.epoch == s.epoch and r.term > s.term]
     s.forgotten_term = max(later, default=None)
-    for record in compact(records, epoch=s.epoch, term=s.term, height=s.head.height):
+    present = [record for record in records if record_slot(record).epoch <= s.epoch]
+    for record in compact(present, epoch=s.epoch, term=s.term, height=s.head.height):
         match record:
             case ProposalRecord():
                 _restore_proposal(s, record)
@@ -110,6 +113,23 @@ def _remember(s: State, vote: SignedVote) -> None:
     if vote.kind in (Kind.PRE_PREPARE, Kind.PREPARE, Kind.COMMIT) and vote.slot.height > s.height:
         # The block store is older than the log: this height needs no vote of ours again.
         s.must_reach = max(s.must_reach, vote.slot.height)
+
+
+def begin_epoch(s: State, *, is_witnessed: bool, was_member: bool) -> None:
+    """Decide what this replica may sign in the epoch that it has just entered.
+
+    Where this process itself agreed to the change before it took effect, no vote of the epoch
+    can have been given by an earlier life of this key: all quarantine is over (rule 25). In an
+    epoch that is only replayed, the vote log binds as at a start, and a replica that was no
+    member in the former one, and so no learner, becomes one.
+    """
+    s.forgotten_term, s.must_reach = None, Height(0)
+    if is_witnessed:
+        s.is_learner, s.nonce, s.is_doubtful, s.later_records = False, None, False, ()
+        return
+    restore(s, s.later_records)
+    if not was_member or s.is_learner:
+        become_learner(s)
 
 
 # The learner.
@@ -197,27 +217,63 @@ def _recall(s: State, sender: MemberIndex, vote: SignedVote) -> None:
         return  # The log goes further: compacted away, and no vote there will ever be asked for.
     if not is_signed(s, vote):
         s.suspect(sender, Reason.BAD_SIGNATURE, "HEAD-REPLY: not our signature")
-    elif s.forgotten_term is None or vote.slot.term > s.forgotten_term:
-        s.forgotten_term = vote.slot.term
+    else:
+        _doubt(s, vote.slot.term)
+
+
+def _doubt(s: State, term: Term) -> None:
+    """Note an own signature of `term` that the log does not know."""
+    s.is_doubtful = True
+    s.forgotten_term = max(term, s.forgotten_term or Term(0))
+
+
+def _doubt_by_seal(s: State, block: SealedBlock) -> None:
+    """See whether the seal of a fetched block holds an own COMMIT that the log does not know.
+
+    A copy of a data directory that is started in place of the original finds this out while it
+    catches up, whoever serves it (rule 25).
+    """
+    if s.signer is None or all(member != s.me for member, _ in block.seal.signatures):
+        return
+    if not s.signer.has_committed(block.height, block.seal.view):
+        _doubt(s, s.term)
+        if not s.is_learner:
+            become_learner(s)
 
 
 def end_learning(s: State) -> bool:
     """Vote again once q members, this one included, have shown heads not above ours.
 
-    And not before every slot that the log, or a peer, shows us to have signed is decided.
+    And not before every slot that the log, or a peer, shows us to have signed is decided. A
+    replica that cannot trust its log is no witness itself: it needs q others, so that of any q
+    that it may have voted with, f + 1 have told it what they hold of it.
     """
     if not s.is_learner or s.applying is not None:
         return False
-    level = sum(height <= s.head.height for height in s.heads.values())
-    if level + 1 < s.q or s.must_reach > s.head.height:
+    if len(level_heads(s)) < heads_needed(s) or s.must_reach > s.head.height:
         return False
     if s.forgotten_term is not None and s.forgotten_term >= s.term:
         return False
     s.is_learner = False
+    s.is_doubtful = False
     s.nonce = None
     s.heads = {}
     s.progressed_ms = s.now_ms
     return True
+
+
+def level_heads(s: State) -> list[MemberIndex]:
+    """Learner: the others whose heads do not lie above ours."""
+    return [member for member, height in s.heads.items() if height <= s.head.height]
+
+
+def heads_needed(s: State) -> int:
+    """Learner: from how many others a head must have come.
+
+    Before the first block nobody has voted, as far as anybody knows: a community begins with
+    new logs.
+    """
+    return s.q if s.is_doubtful and s.head.height > 0 else s.q - 1
 
 
 # Blocks.
@@ -261,6 +317,7 @@ def take_block(s: State) -> bool:
             s.halt(f"two sealed blocks at height {s.height}")
             return True
         else:
+            _doubt_by_seal(s, block)
             apply(s, block)
             return True
         del s.buffered[member]

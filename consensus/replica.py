@@ -10,7 +10,7 @@ from typing import assert_never, final
 from consensus import normal_case, pacemaker, recovery, retransmission, view_change
 from consensus.certificates import Head
 from consensus.config import ConsensusConfig
-from consensus.errors import DoubleSign
+from consensus.errors import CorruptLog, DoubleSign
 from consensus.events import (
     Applied,
     Built,
@@ -80,6 +80,7 @@ class Replica:
         recovered: tuple[Record, ...] = (),
         digest_of: Callable[[bytes], bytes],
         base_digest: Digest | None = None,
+        is_log_new: bool = False,
     ) -> None:
         """Take up at a durable head with the records that the vote log holds.
 
@@ -93,6 +94,8 @@ class Replica:
             digest_of: the digest that a body has, cheap and total: nothing is executed.
             base_digest: digest of the block below `membership.first_height`; genesis and the
                 head need not be told.
+            is_log_new: whether the vote log may have been lost: it was made for this life of
+                the key, and nothing has shown yet that there was none before.
 
         Raises:
             ValueError: the head is block 0 with another digest than `genesis_hash`, or lies
@@ -113,6 +116,7 @@ class Replica:
             keyring=keyring,
             digest_of=digest_of,
             base_digest=base_digest,
+            is_doubtful=is_log_new,
         )
         recovery.restore(self._s, recovered)
 
@@ -135,6 +139,8 @@ class Replica:
             pacemaker.arrange(s)
         except DoubleSign as error:
             s.halt(f"asked to sign twice: {error}")
+        except CorruptLog as error:
+            s.halt(f"the vote log does not fit the epoch that begins: {error}")
         return tuple(s.effects)
 
     @property
@@ -185,6 +191,11 @@ class Replica:
     @property
     def is_learner(self) -> bool:
         return self._s.is_learner
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether this key may have signed more than its vote log says."""
+        return self._s.is_doubtful
 
     @property
     def is_connected(self) -> bool:
@@ -336,7 +347,9 @@ def _applied(s: State, event: Applied) -> None:
     if s.signer is not None:
         s.signer.forget_decided(block.height, term)
     if event.membership != s.membership:
+        was_member = s.me is not None
         s.enter_epoch(event.membership, block.digest)
+        recovery.begin_epoch(s, is_witnessed=event.is_witnessed, was_member=was_member)
     elif term != s.term:
         s.enter_term()
     else:

@@ -62,6 +62,15 @@ class Signer:
         """Whether something was signed, or remembered, for the slot of `vote`."""
         return _key(vote.kind, vote.slot) in self._signed
 
+    def has_committed(self, height: int, view: int) -> bool:
+        """Whether a COMMIT at `height` is remembered, in `view` or above.
+
+        Of one height the vote log keeps the COMMIT of the highest view alone.
+        """
+        return any(
+            key[0] is Kind.COMMIT and key[4] == height and key[3] >= view for key in self._signed
+        )
+
     def forget_decided(self, height: int, term: int) -> None:
         """Drop what can never be asked for again: votes up to `height`, views before `term`."""
         self._signed = {

@@ -78,6 +78,7 @@ class State:
         keyring: Keyring,
         digest_of: Callable[[bytes], bytes],
         base_digest: Digest | None,
+        is_doubtful: bool = False,
     ) -> None:
         self.config = config
         self.genesis_hash = genesis_hash
@@ -101,6 +102,10 @@ class State:
         """The vote log binds slots up to here: no vote before they are decided."""
         self.forgotten_term: Term | None = None
         """Newest term with an own signature that the vote log does not know (rule 25)."""
+        self.is_doubtful = is_doubtful
+        """Whether this key may have signed more than the vote log says: lost, or an old copy."""
+        self.later_records: tuple[Record, ...] = ()
+        """Of the vote log, for epochs that the block store has not reached."""
         self.started_ms: int | None = None
         self.nonce: Digest | None = None
         self.nonces_used = 0

@@ -130,11 +130,11 @@ def compact(records: Iterable[Record], *, epoch: int, term: int, height: int) ->
     and `term` are those of `height` + 1.
     """
     bound = [record for record in records if _is_bound(record, epoch, term, height)]
-    newest: dict[tuple[int, int], Record] = {}
+    newest: dict[tuple[int, int, int], Record] = {}
     for record in bound:
         slot = record_slot(record)
         is_vote = isinstance(record, ProposalRecord | CommitRecord)
-        key = (record.TAG, slot.height if is_vote else slot.term)
+        key = (record.TAG, slot.epoch, slot.height if is_vote else slot.term)
         known = newest.get(key)
         if known is None or record_slot(known).view <= slot.view:
             newest[key] = record
@@ -150,9 +150,11 @@ def compact(records: Iterable[Record], *, epoch: int, term: int, height: int) ->
 
 def _is_bound(record: Record, epoch: int, term: int, height: int) -> bool:
     slot = record_slot(record)
+    if slot.epoch != epoch:
+        return slot.epoch > epoch  # Of a later epoch: the block store is older than the log.
     if isinstance(record, ProposalRecord | CommitRecord):
-        return slot.epoch == epoch and slot.height > height
-    return slot.epoch == epoch and slot.term >= term
+        return slot.height > height
+    return slot.term >= term
 
 
 def record_slot(record: Record) -> Slot:

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import final
 
 from consensus.membership import Height, MemberIndex, View
-from consensus.recovery import wanted_body
+from consensus.recovery import heads_needed, wanted_body
 from consensus.state import State
 
 
@@ -91,7 +91,8 @@ def _missing_of_learner(s: State) -> _Missing:
     if s.forgotten_term is not None and s.forgotten_term >= s.term:
         return Awaited.INCARNATION, [], s.term, s.forgotten_term + 1
     silent = [m for m in s.others if m not in s.heads]
-    return Awaited.HEADS, silent, len(s.heads) + 1, s.q
+    own = 0 if s.is_doubtful and s.head.height > 0 else 1
+    return Awaited.HEADS, silent, len(s.heads) + own, heads_needed(s) + own
 
 
 def _missing_of_view_change(s: State) -> _Missing:

@@ -57,7 +57,7 @@ from tests.consensus.test_view_change import view_change
 VOTES = (PrePrepare, Prepare, Commit, ViewChange)
 
 
-def sealed(net, height, body, members=(0, 1, 2)):
+def sealed(net, height, body, members=(0, 2, 3)):
     digest = digest_of(body)
     at = slot(height=height, term=net.membership.term(height))
     seal = Seal(
@@ -346,7 +346,7 @@ def test_a_follower_signs_nothing_and_follows_decisions():
         digest_of=digest_of,
     )
     assert follower.step(Tick(), net.now) == ()
-    block = sealed(net, 1, BODY)
+    block = sealed(net, 1, BODY, (0, 1, 2))
     effects = receive(net, follower, 0, net.signatory.pre_prepare(0, slot(), BODY))
     for member in (0, 1, 2):
         effects += receive(net, follower, member, net.signatory.commit(member, slot(), DIGEST))
