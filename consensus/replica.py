@@ -193,6 +193,22 @@ class Replica:
         return self._s.is_learner
 
     @property
+    def may_attest(self) -> bool:
+        """Whether it can say, with a signature, that it has sent no COMMIT above its head.
+
+        Not while it may have forgotten one (rule 25), and not while a decision is on its way.
+        """
+        s = self._s
+        return (
+            s.may_vote
+            and s.halted is None
+            and s.decision is None
+            and s.me is not None
+            and s.commits[s.me] is None
+            and s.must_reach <= s.head.height
+        )
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether this key may have signed more than its vote log says."""
         return self._s.is_doubtful

@@ -20,6 +20,7 @@ from consensus.config import ConsensusConfig
 from consensus.keyring import Ed25519Keyring
 from crypto import curve
 from crypto.keystore import HouseholdKeys
+from node.attester import Attester
 from node.chain import VERSION, Chain
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver
@@ -114,6 +115,8 @@ class Node:
             config=consensus,
         )
         self.chain.attach(self.driver.status, self.why)
+        keyring = Ed25519Keyring(keys.node)
+        self.chain.attester = Attester(self.chain, lambda: self.driver.replica, keyring)
         self.chain.on_block(lambda record: log_block(record, self.names, wall_ms()))
         self.metrics.watch(self.chain, self.network, len(members))
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final, final
 
 from consensus.certificates import Head, Seal
+from consensus.light import Attestation
 from consensus.membership import Epoch, Height, Membership, Term
 from consensus.messages import SealedBlock
 from crypto.errors import DecodeError
@@ -67,6 +68,8 @@ class Chain:
         self._on_transaction: list[Callable[[Transaction, bool], None]] = []
         self._consensus: Callable[[], ConsensusStatus] | None = None
         self._why: Callable[[], list[str]] | None = None
+        self.attester: Callable[[bytes], Attestation | None] | None = None
+        """Signs a light client's nonce, where there is a replica that may (`ConsensusDriver`)."""
         self._record = lru_cache(RECORDS_MAX)(self._read_record)
         self._members = lru_cache(1)(self._read_members)
 

@@ -14,12 +14,13 @@ from crypto.codec import as_bytes, as_list, decode, encode
 from crypto.hashing import Digest
 from crypto.merkle import SparseMerkleTree
 from node.errors import CorruptStore, NodeError
+from node.hand_over import HandOver
 from node.storage.block_store import BlockWrite, ChainStore
 from vm.block import Block, Header, block_digest, decode_block, encode_block
 from vm.draft import Execution
 from vm.errors import InvalidBlock, InvalidTransaction, TxReason
 from vm.machine import Machine
-from vm.members import MEMBERS_KEY
+from vm.members import MEMBERS_KEY, decode_members
 from vm.receipt import RECEIPT_BYTES_MAX, Receipt, decode_receipt, encode_receipt, logs_bloom
 from vm.transaction import Transaction
 
@@ -195,7 +196,7 @@ class Executor:
                 bloom=logs_bloom(logs) if logs else None,
                 changes=execution.changes,
                 nodes=execution.tree_update.nodes,
-                members=dict(execution.changes).get(MEMBERS_KEY),
+                hand_over=_hand_over(execution, seal),
             )
         )
         self._head = header
@@ -223,6 +224,14 @@ class Executor:
         block = Block(execution.header, ())
         self._write(Executed(block.header.hash, encode_block(block), block, execution), None)
         return execution.header
+
+
+def _hand_over(execution: Execution, seal: Seal | None) -> bytes | None:
+    """Return the step into the next epoch, if the block begins one."""
+    members = dict(execution.changes).get(MEMBERS_KEY)
+    if members is None:
+        return None
+    return HandOver(execution.header, seal, decode_members(members)).to_bytes()
 
 
 def _remembered(

@@ -5,6 +5,7 @@ from node.rpc.debug import DebugMethods
 from node.rpc.dispatch import Handler, Method
 from node.rpc.handlers_eth import EthMethods
 from node.rpc.handlers_hearth import HearthMethods
+from node.rpc.handlers_light import LightMethods
 from node.rpc.handlers_ots import OtterscanMethods
 from node.rpc.handlers_state import StateMethods
 from node.rpc.handlers_txpool import TxpoolMethods
@@ -34,7 +35,7 @@ def method_table(chain: Chain, eth: EthMethods, hearth: HearthMethods | None) ->
     """
     handlers = ethereum_methods(chain, eth)
     if hearth is not None:
-        handlers |= hearth.table()
+        handlers |= hearth.table() | LightMethods(chain).table()
     description = document((*handlers, "rpc.discover", *socket_methods()))
     handlers["rpc.discover"] = lambda _: description
     return bind(handlers, SIGNATURES)

@@ -73,6 +73,61 @@ HEARTH: Final[Mapping[str, Signature]] = {
             }
         ),
     ),
+    "hearth_getEpochs": Signature(
+        summary="The steps into the epochs after one: header, seal and new member set of each",
+        params=(need("afterEpoch", INTEGER),),
+        result=array(
+            record({"epoch": INTEGER, "members": DATA, "header": _HEADER, "seal": maybe(_SEAL)})
+        ),
+    ),
+    "hearth_getSealedBlock": Signature(
+        summary="A block with all that its header commits to, as it was hashed",
+        params=(need("height", INTEGER),),
+        result=maybe(
+            record(
+                {
+                    "header": _HEADER,
+                    "seal": maybe(_SEAL),
+                    "transactions": array(DATA),
+                    "receipts": array(DATA),
+                }
+            )
+        ),
+    ),
+    "hearth_getReceiptProof": Signature(
+        summary="A transaction and its receipt, with Merkle paths to the sealed header",
+        params=(need("transaction", HASH),),
+        result=maybe(
+            record(
+                {
+                    "header": _HEADER,
+                    "seal": maybe(_SEAL),
+                    "index": INTEGER,
+                    "count": INTEGER,
+                    "transaction": DATA,
+                    "transactionPath": array(HASH),
+                    "receipt": DATA,
+                    "receiptPath": array(HASH),
+                }
+            )
+        ),
+    ),
+    "hearth_attest": Signature(
+        summary="Signs a nonce: this is the head, and nothing above it was committed here",
+        params=(need("nonce", HASH),),
+        result=record(
+            {
+                "header": _HEADER,
+                "seal": maybe(_SEAL),
+                "height": INTEGER,
+                "hash": HASH,
+                "stateRoot": HASH,
+                "nonce": HASH,
+                "member": INTEGER,
+                "signature": DATA,
+            }
+        ),
+    ),
     "hearth_contracts": Signature(
         summary="The native contracts", result=array(record({"name": TEXT, "address": ADDRESS}))
     ),

@@ -70,8 +70,8 @@ class BlockWrite:
     changes: Iterable[tuple[bytes, bytes | None]]
     nodes: dict[bytes, bytes | None]
     """Changed nodes of the state tree, by path; None deletes."""
-    members: bytes | None = None
-    """Record of the member set that seals the next block, where this block changes it."""
+    hand_over: bytes | None = None
+    """Encoded `node.hand_over.HandOver`, where this block changes the member set."""
 
 
 @final
@@ -155,8 +155,8 @@ class ChainStore:
         put(_DIGEST_AT + height, block.digest)
         if block.seal is not None:
             put(_SEAL + height, encode_seal(block.seal))
-        if block.members is not None:
-            put(_MEMBERS + _HEIGHT.pack(block.height + 1), block.members)
+        if block.hand_over is not None:
+            put(_MEMBERS + _HEIGHT.pack(block.height + 1), block.hand_over)
         if block.bloom is not None:
             put(_BLOOM + height, block.bloom)
         for index, digest in enumerate(block.transaction_hashes):
@@ -220,13 +220,13 @@ class ChainStore:
 
     # Member sets.
 
-    def member_records(self) -> tuple[tuple[Height, bytes], ...]:
-        """Return the records of all sets that are known, ascending, each with its first height."""
+    def hand_overs(self) -> tuple[tuple[Height, bytes], ...]:
+        """Return the steps into all epochs, ascending, each with the epoch's first height."""
         try:
             rows = self._db.iterator(start=_MEMBERS, stop=_MEMBERS + _LAST, verify_checksums=True)
             with rows:
                 return tuple(
-                    (Height(self._unpack(_HEIGHT, key[1:])[0]), record) for key, record in rows
+                    (Height(self._unpack(_HEIGHT, key[1:])[0]), value) for key, value in rows
                 )
         except plyvel.Error as error:
             raise self._failure(error) from error

@@ -168,11 +168,11 @@ def _flipped(data: bytes, at: int) -> bytes:
 
 def test_member_sets_are_kept_from_their_first_height_on(tmp_path):
     store = ChainStore(tmp_path / "chain", GENESIS)
-    assert store.member_records() == ()
-    store.write(block(0, members=b"founders"))
+    assert store.hand_overs() == ()
+    store.write(block(0, hand_over=b"founders"))
     store.write(block(1))
-    store.write(block(2, members=b"one more"))
-    assert store.member_records() == ((1, b"founders"), (3, b"one more"))
+    store.write(block(2, hand_over=b"one more"))
+    assert store.hand_overs() == ((1, b"founders"), (3, b"one more"))
 
 
 def test_the_values_of_a_subtree_lie_side_by_side(tmp_path):
