@@ -345,7 +345,7 @@ def _print_report(report: Any) -> None:
     "--write-home",
     "home",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write a home there for `hearth chain … --home`.",
+    help="Write a household's home there, for `hearth contract … --home` and others.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Accounts and addresses as JSON.")
 def dev(*, no_mining: bool, freeze_time: bool, as_json: bool, **given: Any) -> None:

@@ -16,7 +16,7 @@ from node.config import Address, NodeConfig, render
 from node.failure import failure_in
 from node.home import Home
 from testnet.dev.clock import VirtualClock
-from testnet.dev.community import GENESIS_MS, WINDOW_MS, DevCommunity, make_community
+from testnet.dev.community import CLI_NAME, GENESIS_MS, WINDOW_MS, DevCommunity, make_community
 from testnet.dev.dev_chain import DevChain
 from testnet.dev.errors import BadState
 from testnet.dev.funding import ENERGY, MONEY, fund
@@ -29,6 +29,8 @@ from testnet.strict_json import write_file
 
 PORT: Final = 8_545
 """Where Ethereum's tools look for a node."""
+PASSWORD: Final = "public"  # noqa: S105  So are the keys.
+"""Opens the keys of a home that `write_home` makes."""
 _SECRET_MODE: Final = 0o600
 _EUR: Final = 10**8
 _KWH: Final = 1_000
@@ -204,14 +206,25 @@ def _judge(context: dict[str, Any], end: Callable[[Exception | None], None]) -> 
 
 
 def write_home(path: Path, community: DevCommunity, options: DevOptions, token: str) -> None:
-    """Write what `hearth chain … --home` needs: genesis, configuration, token. No key is there."""
-    home = Home(path)
+    """Write a home for `hearth … --home`: that of the member CLI_NAME, whose keys are no secret.
+
+    Raises:
+        BadOption: something else is there.
+    """
+    home, genesis = Home(path), community.genesis.to_json()
     path.mkdir(parents=True, exist_ok=True)
+    is_ours = home.genesis.exists() and home.genesis.read_bytes() == genesis
+    if any(path.iterdir()) and not is_ours:
+        raise BadOption(f"{path} holds something else than the home of this chain")
+    member = next(each for each in community.genesis.members if each.name == CLI_NAME)
     config = NodeConfig(
-        name=community.genesis.members[0].name,
-        p2p_listen=Address(HOST, int(community.genesis.members[0].endpoint.rpartition(":")[2])),
+        name=CLI_NAME,
+        p2p_listen=Address(HOST, int(member.endpoint.rpartition(":")[2])),
         rpc_listen=Address(options.host, options.port),
     )
-    write_file(home.genesis, community.genesis.to_json())
+    write_file(home.genesis, genesis)
     write_file(home.config, render(config).encode())
     write_file(home.token, f"{token}\n".encode(), mode=_SECRET_MODE)
+    write_file(home.password, f"{PASSWORD}\n".encode(), mode=_SECRET_MODE)
+    if not home.keys.exists():
+        community.household.save(home.keys, PASSWORD, cost="min")

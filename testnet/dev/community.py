@@ -1,4 +1,7 @@
-"""Who lives on a chain for developers: ten households whose keys everybody knows.
+"""Who lives on a chain for developers: ten households whose keys everybody knows, and one more.
+
+The ten have the accounts of the mnemonic, which tools derive. The one more has a household's keys
+as `hearth` makes them, so that its commands work here, too.
 
 The genesis depends on the options alone, never on the clock, so the chain id stays the same from
 one start to the next, and a dumped state fits again.
@@ -21,6 +24,7 @@ from vm.genesis import Genesis, GenesisMember
 from vm.native import NativeContract
 
 ACCOUNTS: Final = 10
+CLI_NAME: Final = "cli"
 GENESIS_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z: when window 0 begins. Fixed, so that the chain id is."""
 WINDOW_MS: Final = 900_000
@@ -41,7 +45,9 @@ class DevCommunity:
 
     mnemonic: str
     accounts: tuple[AccountKey, ...]
-    """Of the members, in the order of the mnemonic's indexes."""
+    """Of the first ten members, in the order of the mnemonic's indexes."""
+    household: HouseholdKeys
+    """Of the member that `hearth` commands speak for, CLI_NAME."""
     nodes: tuple[NodeKey, ...]
     """With which each member seals blocks."""
     operator: AccountKey
@@ -56,8 +62,11 @@ def make_community(mnemonic: str = WELL_KNOWN, *, window_ms: int = WINDOW_MS) ->
         GenesisError: `window_ms` out of range.
     """
     keys = accounts(mnemonic, ACCOUNTS)
-    households = tuple(_household(mnemonic, index) for index in range(ACCOUNTS))
-    services = tuple(_household(mnemonic, ACCOUNTS + place) for place in range(len(SERVICES)))
+    households = tuple(_household(mnemonic, index) for index in range(ACCOUNTS + 1))
+    services = tuple(
+        _household(mnemonic, len(households) + place) for place in range(len(SERVICES))
+    )
+    holders = [*keys, households[ACCOUNTS].account]
     genesis = Genesis(
         name="dev",
         time_ms=GENESIS_MS,
@@ -66,7 +75,8 @@ def make_community(mnemonic: str = WELL_KNOWN, *, window_ms: int = WINDOW_MS) ->
         quota_gas=QUOTA_GAS,
         block_gas_limit=BLOCK_GAS_LIMIT,
         members=tuple(
-            _member(mnemonic, index, keys[index], households[index]) for index in range(ACCOUNTS)
+            _member(mnemonic, index, account, households[index])
+            for index, account in enumerate(holders)
         ),
         services=tuple(
             (name, service.account.address)
@@ -77,6 +87,7 @@ def make_community(mnemonic: str = WELL_KNOWN, *, window_ms: int = WINDOW_MS) ->
     return DevCommunity(
         mnemonic=mnemonic,
         accounts=keys,
+        household=households[ACCOUNTS],
         nodes=tuple(each.node for each in households),
         operator=services[SERVICES.index(OPERATOR)].account,
         genesis=genesis,
@@ -94,9 +105,9 @@ def _household(mnemonic: str, index: int) -> HouseholdKeys:
 def _member(
     mnemonic: str, index: int, account: AccountKey, household: HouseholdKeys
 ) -> GenesisMember:
-    """Return a member whose account is the mnemonic's; its other keys are its own."""
+    """Return a member with this account; its other keys are the household's."""
     made = make_member(
-        name=f"dev{index}",
+        name=f"dev{index}" if index < ACCOUNTS else CLI_NAME,
         endpoint=f"{HOST}:{_FIRST_PORT + index}",
         household=household,
         meter=MeterKeys.from_entropy(_entropy(b"meter", mnemonic, index)),

@@ -23,7 +23,8 @@ def fund(dev: DevChain) -> None:
     """
     community, chain = dev.community, dev.chain
     is_automine, dev.is_automine = dev.is_automine, False
-    for nonce, account in enumerate(community.accounts):
+    holders = [*community.accounts, community.household.account]
+    for nonce, account in enumerate(holders):
         data = abi.selector("give(address,uint64,uint64)") + abi.encode(
             _GIVE, (account.address, MONEY, ENERGY)
         )
@@ -40,4 +41,4 @@ def fund(dev: DevChain) -> None:
     record = dev.mine()
     dev.is_automine = is_automine
     assert all(receipt.status == 1 for receipt in record.receipts), "the faucet gives"
-    assert len(record.receipts) == len(community.accounts), "one block has room for all"
+    assert len(record.receipts) == len(holders), "one block has room for all"

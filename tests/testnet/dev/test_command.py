@@ -184,15 +184,20 @@ def test_a_proof_of_the_chain_verifies_and_the_banner_warns(tmp_path):
         assert "these keys are public" in banner
         assert "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266" in banner
         time.sleep(0.5)
-        for command in (
-            ["proof", "--home", home, "--balance", "dev3", "--out", proof],
-            ["verify-proof", proof, "--genesis", home / "genesis.json"],
+        for command, says in (
+            (("chain", "proof", "--home", home, "--balance", "dev3", "--out", proof), "100000.0"),
+            (("chain", "verify-proof", proof, "--genesis", home / "genesis.json"), "100000.0"),
+            (("wallet", "send", "--home", home, "dev3", "1.50"), "dev3"),
+            (("wallet", "balance", "--home", home), "99998.5"),
         ):
-            done = subprocess.run(
-                [HEARTH, "chain", *command], capture_output=True, text=True, check=False
-            )
+            done = subprocess.run([HEARTH, *command], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
-            assert "100000.0000 EUR" in done.stdout
+            assert says in done.stdout, done.stdout
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "household.keys").write_text("somebody's")
+        refused = start("--port", str(free_port()), "--write-home", tmp_path / "other")
+        assert "holds something else" in refused.stderr
+        assert (tmp_path / "other" / "household.keys").read_text() == "somebody's"
         process.terminate()
         assert process.wait(SECONDS) == 0
     finally:

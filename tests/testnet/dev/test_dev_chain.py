@@ -138,7 +138,7 @@ def test_a_block_is_sealed_by_a_quorum_whose_proof_anybody_verifies():
     key = b"m"
     value = chain.state().get(key)
     verify_proof(chain.head.state_root, key, value, Proof.from_bytes(chain.prove(key)))
-    assert len(chain.seal(1).signatures) == chain.membership().quorum.certificate == 7
+    assert len(chain.seal(1).signatures) == chain.membership().quorum.certificate == 8
 
 
 def test_time_moves_exactly_and_contracts_see_it():

@@ -241,6 +241,6 @@ async def test_every_method_is_described(node):
 @on_a_node
 async def test_the_node_says_that_it_is_ready_and_who_seals(node):
     status = await node.call("hearth_status")
-    assert (status["members"], status["peersUp"], status["isLearner"]) == (10, 9, False)
+    assert (status["members"], status["peersUp"], status["isLearner"]) == (11, 10, False)
     assert status["name"] == "dev0"
     assert await node.call("eth_syncing") is False
