@@ -277,10 +277,24 @@ class Blocks:
             raise MalformedMessage("blocks must have consecutive heights")
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The proposal that the sender has, for one who voted for another in that slot."""
+
+    TAG: ClassVar[int] = 23
+    vote: SignedVote
+    """A PRE-PREPARE's."""
+
+    def __post_init__(self) -> None:
+        if self.vote.kind is not Kind.PRE_PREPARE:
+            raise MalformedMessage("shown must be a PRE-PREPARE")
+
+
 Vote = PrePrepare | Prepare | Commit
 """Signed for one block in one slot."""
 Signed = PrePrepare | Prepare | Commit | ViewChange | NewView
-Unsigned = Status | GetHead | HeadReply | GetBody | BodyReply | GetBlocks | Blocks
+Unsigned = Status | GetHead | HeadReply | GetBody | BodyReply | GetBlocks | Blocks | Shown
 """Sent on authenticated links only; proves nothing to a third party."""
 Message = Signed | Unsigned
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import assert_never
 
 from consensus.certificates import Kind
+from consensus.comparison import compare_commit, compare_prepare, compare_proposal
 from consensus.events import (
     Apply,
     Broadcast,
@@ -131,6 +132,7 @@ def _on_pre_prepare(s: State, m: PrePrepare) -> None:
         _reject_view(s, view)
         return
     s.pre_prepares[view] = m
+    compare_proposal(s, m)
     s.timers.progress_deadline = None  # Starts anew: the primary has done its part.
 
 
@@ -150,6 +152,7 @@ def _on_prepare(s: State, m: Prepare) -> None:
         s.suspect(m.sender, Reason.BAD_SIGNATURE, "PREPARE")
     elif known is None or known.slot.view < m.slot.view:
         s.prepares[m.sender] = m
+        compare_prepare(s, m)
     elif known.digest != m.digest:
         accuse(s, known, m)
 
@@ -166,6 +169,7 @@ def _on_commit(s: State, m: Commit) -> None:
     elif known is None or known.slot.view < m.slot.view:
         s.commits[m.sender] = m
         s.commits_changed = True
+        compare_commit(s, m)
     elif known.digest != m.digest:
         accuse(s, known, m)
 

@@ -7,7 +7,7 @@ pacemaker looks at the time. Effects leave in the order in which they must be pe
 from collections.abc import Callable
 from typing import assert_never, final
 
-from consensus import normal_case, pacemaker, recovery, retransmission, view_change
+from consensus import comparison, normal_case, pacemaker, recovery, retransmission, view_change
 from consensus.certificates import Head
 from consensus.config import ConsensusConfig
 from consensus.errors import CorruptLog, DoubleSign
@@ -38,6 +38,7 @@ from consensus.messages import (
     NewView,
     Prepare,
     PrePrepare,
+    Shown,
     Status,
     ViewChange,
 )
@@ -329,7 +330,7 @@ def _receive(s: State, sender: MemberIndex, message: Message) -> None:
 def _receive_request_or_reply(
     s: State,
     sender: MemberIndex,
-    message: GetHead | HeadReply | GetBody | BodyReply | GetBlocks | Blocks,
+    message: GetHead | HeadReply | GetBody | BodyReply | GetBlocks | Blocks | Shown,
 ) -> None:
     match message:
         case GetHead():
@@ -344,6 +345,8 @@ def _receive_request_or_reply(
             recovery.on_get_blocks(s, sender, message)
         case Blocks():
             recovery.on_blocks(s, sender, message)
+        case Shown():
+            comparison.on_shown(s, sender, message)
         case _:
             assert_never(message)
 

@@ -106,7 +106,12 @@ def view_change_fault(s: State, m: ViewChange) -> str | None:
     return None
 
 
-def accuse(s: State, first: Signed | SignedVote, second: Signed | SignedVote) -> None:
+def accuse(
+    s: State,
+    first: Signed | SignedVote,
+    second: Signed | SignedVote,
+    view_change: ViewChange | None = None,
+) -> None:
     """Report two verified signatures of one member that contradict each other (rule 36).
 
     Once per member, kind and height: evidence must not be spam.
@@ -117,8 +122,9 @@ def accuse(s: State, first: Signed | SignedVote, second: Signed | SignedVote) ->
     if key in s.accused:
         return
     s.accused[key] = None
-    s.emit(Evidence(one, two))
-    s.suspect(one.sender, Reason.EQUIVOCATION, f"two {one.kind.name} for one slot")
+    s.emit(Evidence(one, two, view_change))
+    names = f"{one.kind.name} and {two.kind.name}"
+    s.suspect(one.sender, Reason.EQUIVOCATION, f"{names} contradict each other")
 
 
 def remember_head(s: State, head: Head) -> None:

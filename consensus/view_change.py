@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from consensus.certificates import Kind, PreparedCertificate, Seal, SignedVote, Slot
+from consensus.comparison import compare_view_change
 from consensus.events import Broadcast, Reason
 from consensus.membership import Height, MemberIndex, View
 from consensus.messages import NewView, ViewChange
@@ -87,6 +88,7 @@ def on_view_change(s: State, sender: MemberIndex, m: ViewChange) -> None:
         accuse(s, known, m)
         return
     s.view_changes[sender] = m
+    compare_view_change(s, m)
     note_proven_head(s, m)
 
 

@@ -38,8 +38,10 @@ from consensus.messages import (
     Prepare,
     PrePrepare,
     SealedBlock,
+    Shown,
     Signed,
     Status,
+    Unsigned,
     ViewChange,
 )
 from crypto.codec import (
@@ -124,7 +126,7 @@ def to_value(message: Message) -> list[Encodable]:
 
 
 def _unsigned_fields(
-    message: Status | GetHead | HeadReply | GetBody | BodyReply | GetBlocks | Blocks,
+    message: Unsigned,
 ) -> list[Encodable]:
     match message:
         case Status():
@@ -151,6 +153,8 @@ def _unsigned_fields(
             return [from_height]
         case Blocks(blocks):
             return [[sealed_block_to_value(block) for block in blocks]]
+        case Shown(vote):
+            return [signed_vote_to_value(vote)]
         case _:
             assert_never(message)
 
@@ -397,5 +401,6 @@ _READERS: dict[int, tuple[int, Callable[[list[Value]], Message]]] = {
         lambda fields: GetBlocks(Height(as_int(fields[0], "from_height", 1, COUNTER_MAX))),
     ),
     Blocks.TAG: (1, _read_blocks),
+    Shown.TAG: (1, lambda fields: Shown(read_signed_vote(fields[0], "vote"))),
 }
 """Tag -> number of fields, reader."""

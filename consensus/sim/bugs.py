@@ -26,6 +26,7 @@ from consensus.messages import (
     Prepare,
     PrePrepare,
     SealedBlock,
+    Shown,
     Status,
     ViewChange,
     Vote,
@@ -37,7 +38,7 @@ from consensus.retransmission import _answer as answer_rightly
 from consensus.signer import Signer
 from consensus.state import Choice, State
 from consensus.tally import prepared_certificate
-from consensus.verification import is_head_proven
+from consensus.verification import accuse, is_head_proven
 from consensus.view_change import ask as ask_rightly
 from consensus.view_change import on_view_change as on_view_change_rightly
 from consensus.vote_log import CommitRecord, ProposalRecord, Record, Replay
@@ -62,6 +63,14 @@ def ask_without_certificate(s: State, view: View) -> bool:
 def believe_new_view(s: State, m: NewView) -> str | None:
     """Take the new primary's word for what was prepared (rule 1)."""
     return None if len(m.view_changes) > s.f else "none of it can be true"
+
+
+def believe_accuser(s: State, sender: MemberIndex, m: Shown) -> None:
+    """Accuse on the word of another, without a look at the signature (rule 36)."""
+    known = s.pre_prepares.get(m.vote.slot.view)
+    if known is not None and known.slot == m.vote.slot and known.digest != m.vote.digest:
+        accuse(s, known, m.vote)
+    s.claims(sender, 0)
 
 
 def carry_nothing(_self: State) -> PreparedCertificate | None:

@@ -27,6 +27,7 @@ from consensus.messages import (
     NewView,
     Prepare,
     PrePrepare,
+    Shown,
     ViewChange,
 )
 from consensus.sim.checkers import SignOnce
@@ -81,6 +82,8 @@ def votes_in(message: Message, membership: Membership) -> Iterator[SignedVote]:
         case HeadReply(head=head, yours=yours):
             yield from _of_seal(head, membership)
             yield from yours
+        case Shown(vote):
+            yield vote
         case _:
             pass
 

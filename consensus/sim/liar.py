@@ -38,11 +38,12 @@ from consensus.messages import (
     Prepare,
     PrePrepare,
     SealedBlock,
+    Shown,
     Status,
     ViewChange,
 )
 from consensus.sim.app import decode_block, digest_of
-from consensus.wire import new_view_digest, view_change_digest
+from consensus.wire import new_view_digest, signed_core, view_change_digest
 from crypto.hashing import Digest
 
 T = TypeVar("T")
@@ -294,12 +295,17 @@ class Liar:
         )
 
     def _false_signature(self) -> list[Message]:
-        """A vote or a VIEW-CHANGE of its own that nobody signed."""
+        """A vote or a VIEW-CHANGE of its own that nobody signed, or another's proposal."""
         heard = [*self._votes, *self._view_changes]
         if not heard:
             return []
         message = self._random.choice(heard)
-        return [replace(message, sender=self._me, signature=self._random.randbytes(64))]
+        noise = self._random.randbytes(64)
+        if isinstance(message, PrePrepare):
+            return [
+                Shown(replace(signed_core(message), digest=Digest(noise[:32]), signature=noise))
+            ]
+        return [replace(message, sender=self._me, signature=noise)]
 
     def _false_reply(self) -> list[Message]:
         """Answers that nobody asked for, claims without proof, requests for anything."""

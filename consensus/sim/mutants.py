@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from consensus import (
+    comparison,
     normal_case,
     pacemaker,
     recovery,
@@ -319,6 +320,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "votes are counted without a look at their signatures",
         _swap(verification.is_vote_signed, bugs.believe_vote),
         name="votes_not_verified",
+        profile=LIARS,
+    ),
+    _mutant(
+        "36",
+        "a member is accused on the word of another",
+        _swap(comparison.on_shown, bugs.believe_accuser),
+        name="evidence_not_verified",
+        scenario="forged_accusation",
         profile=LIARS,
     ),
     _mutant(

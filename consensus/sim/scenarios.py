@@ -5,6 +5,7 @@ core as it stands. Their docstrings name the rule and where the history comes fr
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from consensus.certificates import Kind, Seal
@@ -18,12 +19,14 @@ from consensus.messages import (
     Prepare,
     PrePrepare,
     SealedBlock,
+    Shown,
     ViewChange,
 )
 from consensus.sim.app import AGE_MS_MAX, digest_of
 from consensus.sim.checkers import InvariantViolation
 from consensus.sim.memory import require_bounded
 from consensus.sim.stage import Stage, dropping, without
+from consensus.wire import signed_core
 
 PATIENCE_MS = 2_000
 """Enough for two view changes from the base timeout."""
@@ -162,6 +165,18 @@ def new_view_without_proof() -> None:
     stage.settle(without(2))
     stage.pass_time(2 * PATIENCE_MS)
     require_height(stage, 1, (0, 2, 3), "the forgery stops nobody")
+
+
+def forged_accusation() -> None:
+    """Rule 36: who shows a proposal that its primary never signed convicts nobody else."""
+    stage = Stage(4, puppets=(3,))
+    stage.submit(1)
+    stage.settle(dropping(Prepare, Commit))
+    slot = stage.slot(0, 1)
+    forged = signed_core(stage.pre_prepare(3, slot, stage.body(1, 1, salt=7)))
+    stage.deliver(3, 1, Shown(replace(forged, sender=MemberIndex(0))))
+    stage.pass_time(PATIENCE_MS)
+    require_height(stage, 1, (0, 1, 2), "the forgery stops nobody")
 
 
 def vote_log_is_lost() -> None:
@@ -348,6 +363,7 @@ SCENARIOS: Final[dict[str, Callable[[], None]]] = {
         liar_prepares_another_block,
         two_groups_ask_for_different_views,
         new_view_without_proof,
+        forged_accusation,
         vote_log_is_lost,
         learner_hears_nobody,
         power_cut_after_a_decision,

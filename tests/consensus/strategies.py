@@ -16,6 +16,7 @@ from consensus.messages import (
     Prepare,
     PrePrepare,
     SealedBlock,
+    Shown,
     Status,
     ViewChange,
 )
@@ -121,4 +122,12 @@ messages = st.one_of(
     st.builds(BodyReply, digests, bodies),
     st.builds(GetBlocks, heights),
     block_lists(),
+    st.builds(
+        Shown,
+        st.builds(
+            SignedVote,
+            kind=st.just(Kind.PRE_PREPARE),
+            **(vote_fields | {"slot": slots(height=counters)}),
+        ),
+    ),
 )
