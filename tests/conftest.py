@@ -1,4 +1,5 @@
 import os
+import sys
 
 from hypothesis import HealthCheck, settings
 
@@ -12,3 +13,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.getenv("HYPOTHESIS_PROFILE", "ci" if os.getenv("CI") else "dev"))
+
+RECURSION_MAX = 10_240
+"""What py-evm asks for. py_ecc, which eth-account and web3.py import, raises the limit to 100,000;
+there nested JSON overflows the C stack before Python refuses it, and the process is killed."""
+
+
+def pytest_runtest_setup() -> None:
+    sys.setrecursionlimit(min(sys.getrecursionlimit(), RECURSION_MAX))

@@ -82,6 +82,7 @@ class DebugMethods:
             "debug_traceTransaction": self.trace_transaction,
             "debug_traceCall": self.trace_call,
             "debug_getRawTransaction": self.raw_transaction,
+            "eth_getRawTransactionByHash": self.raw_transaction,
         }
 
     def raw_transaction(self, args: Args) -> Out:

@@ -46,6 +46,8 @@ class Code(IntEnum):
     RELAY_REFUSED = -32052
     REVERTED = 3
     """geth's code for a revert; `data` is the revert data."""
+    SYNC_TIMEOUT = 4
+    """EIP-7966's code for what NOT_SEALED says elsewhere; `data` is the transaction's hash."""
 
 
 @final

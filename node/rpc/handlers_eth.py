@@ -13,7 +13,9 @@ from node.rpc.chain_reads import (
     read_log_range,
 )
 from node.rpc.dispatch import Handler
+from node.rpc.errors import Code, RpcFault
 from node.rpc.filters import Filters
+from node.rpc.submissions import SUBMIT_TIMEOUT_MAX_MS, SUBMIT_TIMEOUT_MS, Submissions
 from node.rpc.values import (
     U64_MAX,
     Args,
@@ -24,6 +26,7 @@ from node.rpc.values import (
     read_bool,
     read_data,
     read_hash,
+    read_int,
     read_list,
     read_quantity,
     read_text,
@@ -37,6 +40,7 @@ from node.rpc.views import (
     receipt_json,
     transaction_json,
 )
+from vm.transaction import TX_BYTES_MAX
 
 FEE_HISTORY_MAX = 1_024
 PERCENTILES_MAX = 100
@@ -45,7 +49,11 @@ _FILTER_ID_LENGTH = 34
 
 @final
 class EthMethods:
-    """Handlers over one chain; each takes the positional arguments of a call."""
+    """Handlers over one chain; each takes the positional arguments of a call.
+
+    Attributes:
+        submissions: the calls that wait for a seal.
+    """
 
     def __init__(self, chain: Chain, peers: Callable[[], int], filters: Filters) -> None:
         """Serve `chain`; `peers` says how many members this node is linked with."""
@@ -53,6 +61,7 @@ class EthMethods:
         self._peers = peers
         self._filters = filters
         self._gas_limit = chain.genesis.block_gas_limit
+        self.submissions = Submissions(chain)
 
     def table(self) -> dict[str, Handler]:
         """Return the handlers by name."""
@@ -82,6 +91,7 @@ class EthMethods:
             "eth_getUncleCountByBlockHash": self.uncle_count,
             "eth_getTransactionByHash": self.transaction,
             "eth_getTransactionReceipt": self.receipt,
+            "eth_sendRawTransactionSync": self.send_sync,
             "eth_getLogs": self.logs,
             "eth_newFilter": self.new_filter,
             "eth_newBlockFilter": lambda _: self._filters.add_blocks(),
@@ -184,8 +194,10 @@ class EthMethods:
         assert record is not None, "the index points at stored blocks"
         return transaction_json(record, place[1])
 
-    def receipt(self, args: Args) -> Out:
-        return self.receipt_of(read_hash(args.get(0), "hash"))
+    async def receipt(self, args: Args) -> Out:
+        digest = read_hash(args.get(0), "hash")
+        await self.submissions.linger(digest)
+        return self.receipt_of(digest)
 
     def receipt_of(self, digest: bytes) -> dict[str, Out] | None:
         """Return the receipt of a sealed transaction, None if it is not sealed."""
@@ -195,6 +207,25 @@ class EthMethods:
         record = self._chain.record(place[0])
         assert record is not None, "the index points at stored blocks"
         return receipt_json(record, place[1])
+
+    async def send_sync(self, args: Args) -> Out:
+        """Submit a raw transaction and return its receipt (EIP-7966).
+
+        The timeout is a plain number of milliseconds, as viem and geth have it; 0 or none means
+        our own, and more than our longest is that.
+        """
+        raw = read_data(args.get(0), "transaction", max_length=TX_BYTES_MAX)
+        wanted = args.get(1)
+        timeout_ms = 0 if wanted is None else read_int(wanted, "timeoutMs", 0, U64_MAX)
+        timeout_ms = min(timeout_ms or SUBMIT_TIMEOUT_MS, SUBMIT_TIMEOUT_MAX_MS)
+        try:
+            digest = await self.submissions.submit(raw, timeout_ms)
+        except RpcFault as fault:
+            if fault.code != Code.NOT_SEALED:
+                raise
+            data = to_data(keccak256(raw))
+            raise RpcFault(Code.SYNC_TIMEOUT, fault.message, data) from None
+        return self.receipt_of(digest)
 
     # Logs and filters.
 

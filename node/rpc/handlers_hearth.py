@@ -15,7 +15,7 @@ from node.rpc.chain_reads import find_record
 from node.rpc.dispatch import Handler
 from node.rpc.errors import Code, RpcFault, reverted
 from node.rpc.handlers_eth import EthMethods
-from node.rpc.submissions import Submissions
+from node.rpc.submissions import SUBMIT_TIMEOUT_MAX_MS, SUBMIT_TIMEOUT_MS
 from node.rpc.values import (
     U64_MAX,
     Args,
@@ -37,8 +37,6 @@ from vm.native import Method as NativeMethod
 from vm.native import NativeContract
 from vm.transaction import TX_BYTES_MAX
 
-SUBMIT_TIMEOUT_MS = 10_000
-SUBMIT_TIMEOUT_MAX_MS = 60_000
 STATE_KEY_BYTES_MAX = 128
 _NAME_MAX = 64
 _TIME_MAX_MS = 2**53 - 1
@@ -66,7 +64,6 @@ class HearthMethods:
         self._me = me
         self._is_testnet = is_testnet
         self._eth = eth
-        self._submissions = Submissions(chain)
         self._contracts = {each.NAME: each for each in chain.machine.contracts.values()}
 
     def table(self) -> dict[str, Handler]:
@@ -221,7 +218,7 @@ class HearthMethods:
             if timeout is None
             else read_int(timeout, "timeoutMs", 1, SUBMIT_TIMEOUT_MAX_MS)
         )
-        digest = await self._submissions.submit(raw, timeout_ms)
+        digest = await self._eth.submissions.submit(raw, timeout_ms)
         return self._eth.receipt_of(digest)
 
     # Relay.

@@ -35,6 +35,7 @@ _ERRORS: Final[Mapping[Code, str]] = {
     Code.NOT_SEALED: "The wait for a seal ended",
     Code.RELAY_REFUSED: "The relay refuses an envelope",
     Code.REVERTED: "The call reverts; data is the revert data",
+    Code.SYNC_TIMEOUT: "The wait for a seal ended; data is the transaction's hash",
 }
 
 

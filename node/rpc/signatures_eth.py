@@ -12,6 +12,7 @@ from node.rpc.schemas import (
     CALL,
     DATA,
     HASH,
+    INTEGER,
     LOG,
     LOG_FILTER,
     NUMBER,
@@ -139,6 +140,12 @@ STATE: Final[Mapping[str, Signature]] = {
         need("transaction", DATA),
         result=HASH,
     ),
+    "eth_sendRawTransactionSync": _say(
+        "Submits a transaction and waits for its seal: its receipt (EIP-7966)",
+        need("transaction", DATA),
+        may("timeoutMs", INTEGER),
+        result=RECEIPT,
+    ),
 }
 
 BLOCKS: Final[Mapping[str, Signature]] = {
@@ -162,6 +169,7 @@ BLOCKS: Final[Mapping[str, Signature]] = {
     "eth_getTransactionByHash": _say(
         "A transaction, sealed or waiting", _HASH, result=maybe(TRANSACTION)
     ),
+    "eth_getRawTransactionByHash": _say("A transaction's bytes", _HASH, result=DATA),
     "eth_getTransactionReceipt": _say(
         "What a sealed transaction did", _HASH, result=maybe(RECEIPT)
     ),

@@ -10,6 +10,12 @@ from node.rpc.errors import Code, RpcFault
 from node.rpc.values import to_data
 from vm.errors import InvalidTransaction, TxReason
 
+SUBMIT_TIMEOUT_MS = 10_000
+SUBMIT_TIMEOUT_MAX_MS = 60_000
+RECEIPT_WAIT_MS = 500
+"""How long a question for the receipt of a waiting transaction is kept before it is answered null.
+ethers asks once, and again when it sees a new block: a block that is sealed between these two would
+be missed, and where nobody else trades no other comes."""
 WAITERS_MAX = 4_096
 
 
@@ -38,6 +44,21 @@ class Submissions:
             return digest
         if self._count >= WAITERS_MAX:
             raise RpcFault(Code.LIMIT_EXCEEDED, f"{WAITERS_MAX} calls wait for a seal already")
+        if not await self._is_sealed_within(digest, timeout_ms):
+            message = f"not sealed within {timeout_ms} ms; it may still be: ask for its receipt"
+            raise RpcFault(Code.NOT_SEALED, message, {"hash": to_data(digest)})
+        return digest
+
+    async def linger(self, digest: bytes) -> None:
+        """Return when a waiting transaction is sealed, or RECEIPT_WAIT_MS have passed.
+
+        Returns at once where there is nothing to wait for, or where too many wait already.
+        """
+        is_waiting = self._chain.pending_transaction(digest) is not None
+        if is_waiting and self._count < WAITERS_MAX:
+            await self._is_sealed_within(digest, RECEIPT_WAIT_MS)
+
+    async def _is_sealed_within(self, digest: bytes, timeout_ms: int) -> bool:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(digest, set()).add(future)
         self._count += 1
@@ -45,8 +66,7 @@ class Submissions:
             async with asyncio.timeout(timeout_ms / 1000):
                 await future
         except TimeoutError:
-            message = f"not sealed within {timeout_ms} ms; it may still be: ask for its receipt"
-            raise RpcFault(Code.NOT_SEALED, message, {"hash": to_data(digest)}) from None
+            return False
         finally:
             self._count -= 1
             waiting = self._waiting.get(digest)
@@ -54,7 +74,7 @@ class Submissions:
                 waiting.discard(future)
                 if not waiting:
                     del self._waiting[digest]
-        return digest
+        return True
 
     def _admit(self, raw: bytes) -> bytes:
         try:

@@ -7,6 +7,7 @@ from eth_account import Account
 from web3 import AsyncWeb3, Web3, WebSocketProvider
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3RPCError
 from web3.logs import DISCARD
+from web3.middleware import SignAndSendRawMiddlewareBuilder
 from web3.utils.subscriptions import LogsSubscription, NewHeadsSubscription
 
 from crypto.keys import checksum_address
@@ -151,6 +152,27 @@ def test_it_sends_every_kind_of_transaction(w3, account, coin, neighbour, kind, 
     receipt = seal(w3, account, coin.functions.transfer(neighbour, 1), **fees)
     assert receipt["type"] == kind
     assert coin.functions.balanceOf(neighbour).call() == had + 1
+
+
+def test_it_signs_behind_transact(net, account, coin, neighbour):
+    """The way of most scripts: a middleware answers eth_sendTransaction by a signed one."""
+    signing = Web3(Web3.HTTPProvider(net.url(ME)))
+    signing.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), layer=0)
+    same = signing.eth.contract(address=coin.address, abi=coin.abi)
+    for amount in (1, 2):
+        digest = same.functions.transfer(neighbour, amount).transact({"from": account.address})
+        receipt = signing.eth.wait_for_transaction_receipt(digest, SEAL_SECONDS, 0.05)
+        assert receipt["status"] == 1
+    raw = signing.eth.get_raw_transaction(digest)
+    assert signing.keccak(raw) == digest
+    assert Account.recover_transaction(raw) == account.address
+
+
+def test_state_is_asked_for_by_height_and_hash(w3, coin, neighbour):
+    head = w3.eth.get_block("latest")
+    balance = coin.functions.balanceOf(neighbour)
+    answers = [balance.call(block_identifier=each) for each in (head["number"], head["hash"])]
+    assert answers[0] == answers[1] == balance.call(block_identifier=head["hash"].to_0x_hex())
 
 
 def test_an_estimate_suffices_and_half_of_it_does_not(w3, account, coin, neighbour):

@@ -185,6 +185,33 @@ await run({
     }
   },
 
+  async "a transaction is answered by its receipt"() {
+    const receipt = await wallet.sendTransactionSync({ to: facts.neighbour, timeout: SEAL_MS });
+    assert.equal(receipt.status, "success");
+    assert.equal(receipt.blockHash, (await client.getBlock({ blockNumber: receipt.blockNumber })).hash);
+    const call = { ...coin, functionName: "transfer", args: [facts.neighbour, 1n] };
+    const [event] = (await wallet.writeContractSync(call)).logs;
+    assert.equal(event.address, coin.address.toLowerCase());
+  },
+
+  async "messages are verified by the universal verifier"() {
+    const message = "a meter's reading";
+    const signature = await account.signMessage({ message });
+    const { address } = account;
+    assert.equal(await client.verifyMessage({ address, message, signature }), true);
+    assert.equal(await client.verifyMessage({ address: facts.neighbour, message, signature }), false);
+  },
+
+  async "several calls are made as one, without a contract for it"() {
+    const contracts = [
+      { ...money, functionName: "decimals" },
+      { ...coin, functionName: "symbol" },
+      { ...coin, functionName: "transfer", args: [facts.neighbour, 2n * SUPPLY] },
+    ];
+    const [decimals, symbol, refused] = await client.multicall({ contracts, deployless: true });
+    assert.deepEqual([decimals.result, symbol.result, refused.status], [8, "VIEM", "failure"]);
+  },
+
   async "an estimate suffices, and access lists are made"() {
     const call = { ...coin, functionName: "transfer", args: [facts.neighbour, 7n], account };
     const gas = await client.estimateContractGas(call);

@@ -177,6 +177,61 @@ def test_submit_returns_the_receipt_once_it_is_sealed():
     run(scenario)
 
 
+def test_sending_synchronously_waits_for_the_seal_as_eip_7966_says():
+    async def scenario(rig, client):
+        raw = rig.transfer(0, 1, 5)
+        error = await refusal(client, "eth_sendRawTransactionSync", hexed(raw), 20)
+        assert (error.code, error.data) == (4, hexed(decode(raw).hash))
+        far = 2**40  # More than the longest is the longest.
+        waiting = asyncio.create_task(client.call("eth_sendRawTransactionSync", hexed(raw), far))
+        await client.call("eth_chainId")
+        rig.seal()
+        receipt = await waiting
+        assert (receipt["status"], receipt["blockNumber"]) == ("0x1", "0x1")
+        for timeout in ((), (0,), (None,)):
+            assert receipt == await client.call("eth_sendRawTransactionSync", hexed(raw), *timeout)
+        raw = hexed(rig.transfer(0, 1, 6, nonce=0))
+        error = await refusal(client, "eth_sendRawTransactionSync", raw)
+        assert (error.code, error.message.startswith("nonce too low")) == (-32000, True)
+        for wrong in (-1, "0x10", True, 1.5):
+            error = await refusal(client, "eth_sendRawTransactionSync", raw, wrong)
+            assert (error.code, error.message.startswith("timeoutMs")) == (-32602, True)
+
+    run(scenario)
+
+
+def test_a_question_for_the_receipt_of_what_waits_is_kept_a_moment():
+    """ethers' `wait()` asks once and then only at new blocks, which an idle chain has not."""
+
+    async def scenario(rig, client):
+        raw = rig.transfer(0, 1, 5)
+        digest = await client.call("eth_sendRawTransaction", hexed(raw))
+        asked = [
+            asyncio.create_task(client.call("eth_getTransactionReceipt", digest)) for _ in "ab"
+        ]
+        await client.call("eth_chainId")
+        assert await client.call("eth_getTransactionReceipt", hexed(bytes(32))) is None
+        rig.seal()
+        first, second = await asyncio.gather(*asked)
+        assert first == second
+        assert first["blockNumber"] == "0x1"
+
+    run(scenario)
+
+
+def test_the_receipt_of_what_is_not_sealed_is_null_all_the_same(monkeypatch):
+    async def scenario(rig, client):
+        digest = await client.call("eth_sendRawTransaction", hexed(rig.transfer(0, 1, 5)))
+        monkeypatch.setattr("node.rpc.submissions.RECEIPT_WAIT_MS", 20)
+        assert await client.call("eth_getTransactionReceipt", digest) is None
+        monkeypatch.setattr("node.rpc.submissions.WAITERS_MAX", 0)
+        assert await client.call("eth_getTransactionReceipt", digest) is None
+        rig.seal()
+        assert (await client.call("eth_getTransactionReceipt", digest))["status"] == "0x1"
+
+    run(scenario)
+
+
 def test_submit_says_when_there_is_no_seal_in_time_and_when_it_never_will_be():
     async def scenario(rig, client):
         raw = rig.transfer(0, 1, 5)

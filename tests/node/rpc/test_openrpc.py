@@ -136,6 +136,7 @@ def examples(roles):
     unknown, nobody = ["0x" + "12" * 32], "0x" + "12" * 20
     filters = [ask(roles, "eth_newFilter", [{"fromBlock": "0x1"}])["result"]]
     raw = roles.sign(roles.emitting, nonce=roles.free_nonce())
+    sealed_raw = hexed(roles.chain.transaction(sent.creation)[2])
     at_height, at_hash = [["0x4"], ["latest"], ["0xffff"]], [[block], unknown]
     nothing = {
         name: [[]]
@@ -193,6 +194,8 @@ def examples(roles):
         "debug_traceTransaction": hashes,
         "debug_traceCall": [[call, "latest"]],
         "debug_getRawTransaction": hashes,
+        "eth_getRawTransactionByHash": [*hashes, unknown],
+        "eth_sendRawTransactionSync": [[sealed_raw], [sealed_raw, 5_000]],
     }
 
 
