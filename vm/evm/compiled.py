@@ -19,7 +19,7 @@ from vm.evm.program import Block, Program
 from vm.evm.translate import translate
 
 RUNS_BEFORE_COMPILING = 400
-TRACES_MAX = 2_000
+TRACES_MAX = 500
 """Compiled at the same time; the oldest goes first. One takes up to about 50 kB."""
 
 _Code: TypeAlias = "list[tuple[Handler, int]]"
