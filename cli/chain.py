@@ -10,6 +10,7 @@ import click
 from cli import contract_artifact
 from cli.chain_proof import proof, verify_proof
 from cli.chain_trace import trace
+from cli.chain_verify import verify
 from cli.contract_send import resolver
 from cli.decode import event_names, event_topics, in_words
 from cli.errors import CommandError, Unusable
@@ -36,7 +37,7 @@ def command() -> None:
     """Look at blocks, transactions, logs, traces and proofs."""
 
 
-for each in (proof, trace, verify_proof):
+for each in (proof, trace, verify, verify_proof):
     command.add_command(each)
 
 

@@ -108,11 +108,19 @@ class SparseMerkleTree:
 
     def prove(self, key: bytes) -> "Proof":
         """Return the proof of the key's value, or of its absence, under the present root."""
-        path = path_of(key_hash(key))
+        return self.prove_path(path_of(key_hash(key)))
+
+    def prove_path(self, path: bytes) -> "Proof":
+        """Return the way along the nibbles of `path`, as far as there are inner nodes.
+
+        The proof's leaf is the one at its end; None where nothing or an inner node is there.
+        """
         levels: list[Level] = []
         node = self._store.get(b"")
         while node is not None and len(node) == _INNER_BYTES:
             depth = len(levels)
+            if depth == len(path):
+                return Proof(tuple(levels), None)
             levels.append(_siblings(node, path[depth]))
             node = self._store.get(path[: depth + 1])
         return Proof(tuple(levels), node)
@@ -292,11 +300,20 @@ def verify_proof(root: bytes, key: bytes, value: bytes | None, proof: Proof) -> 
             raise InvalidProof(f"leaf must be {_LEAF_BYTES} bytes, got {len(proof.leaf)}")
         current = _node_hash(proof.leaf)
     _check_claim(digest, value, proof)
-    way = path[: len(proof.levels)]
-    for level, nibble in zip(reversed(proof.levels), reversed(way), strict=True):
-        current = inner_hash(_children(level, nibble, current))
+    current = fold_levels(current, path[: len(proof.levels)], proof.levels)
     if current != root:
         raise InvalidProof(f"leads to root {current.hex()}, expected {root.hex()}")
+
+
+def fold_levels(current: Digest, way: bytes, levels: tuple[Level, ...]) -> Digest:
+    """Return the root over a subtree with the hash `current`, at the nibbles of `way`.
+
+    Raises:
+        InvalidProof: a level is malformed.
+    """
+    for level, nibble in zip(reversed(levels), reversed(way), strict=True):
+        current = inner_hash(_children(level, nibble, current))
+    return current
 
 
 def _check_claim(digest: Digest, value: bytes | None, proof: Proof) -> None:

@@ -20,13 +20,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, final
 
 from consensus.certificates import Seal
+from consensus.errors import ConsensusError
 from consensus.light import NONCE_BYTES, Attestation, EpochChain, verify_attestation
 from consensus.membership import Membership
-from crypto.errors import DecodeError, InvalidProof
+from crypto.errors import CryptoError, DecodeError, InvalidProof
 from crypto.hashing import Digest, keccak256
 from crypto.merkle import Proof, verify_proof
 from crypto.merkle_list import list_root, verify_item
 from node import light_answers as answers
+from node.errors import NodeError
 from node.hand_over import HandOver, membership_of
 from vm.block import Header
 from vm.members import MemberSet
@@ -42,7 +44,7 @@ class Server(Protocol):
     """A node as the client asks it."""
 
     async def call(self, method: str, *params: Any) -> Any:
-        """Return the result of a JSON-RPC call, or raise what the caller has to handle."""
+        """Return the result of a JSON-RPC call, or raise NodeError."""
 
 
 @final
@@ -217,6 +219,8 @@ class LightClient:
 
     def _remember(self, header: Header, seal: Seal) -> None:
         known = self._known.setdefault(header.number, header.hash)
+        if known != header.hash and header.number == self.trusted.header.number:
+            raise InvalidProof(f"block {header.number} is sealed, and is not the trusted one")
         if known != header.hash:
             raise InvalidProof(
                 f"two blocks are sealed at height {header.number}: 0x{known.hex()} and "
@@ -294,14 +298,8 @@ class LightClient:
         attests it or a lower one has sent no COMMIT above it.
         """
         nonce = secrets.token_bytes(NONCE_BYTES)
-        given = await asyncio.gather(
-            *(self._ask_attestation(server, nonce) for server in servers), return_exceptions=True
-        )
-        found = [each for each in given if isinstance(each, Attestation)]
-        for each in given:
-            if isinstance(each, BaseException) and not isinstance(each, Exception):
-                raise each
-        return self._freshness(found, nonce)
+        given = await asyncio.gather(*(self._attestation(server, nonce) for server in servers))
+        return self._freshness([each for each in given if each is not None], nonce)
 
     def _freshness(self, attestations: Sequence[Attestation], nonce: bytes) -> Freshness:
         head = self.head.header
@@ -312,6 +310,12 @@ class LightClient:
             if each.nonce == nonce and each.height <= head.number and is_of_epoch:
                 counted.add(int(each.member))
         return Freshness(self.head, members, tuple(sorted(counted)))
+
+    async def _attestation(self, server: Server, nonce: bytes) -> Attestation | None:
+        try:
+            return await self._ask_attestation(server, nonce)
+        except (CryptoError, ConsensusError, NodeError):
+            return None
 
     async def _ask_attestation(self, server: Server, nonce: bytes) -> Attestation:
         await self.follow(server)

@@ -12,6 +12,7 @@ from typing import Any, Self, final
 
 import aiohttp
 
+from node.errors import NodeError
 from node.rpc.dispatch import BATCH_MAX
 
 TIMEOUT_S = 70
@@ -24,7 +25,7 @@ PING_S = 30
 
 
 @final
-class RpcError(Exception):
+class RpcError(NodeError):
     """The node answered with an error.
 
     Attributes:
@@ -41,7 +42,7 @@ class RpcError(Exception):
 
 
 @final
-class Unreachable(Exception):
+class Unreachable(NodeError):
     """The node does not answer, or answers something that is no JSON-RPC."""
 
 

@@ -13,6 +13,8 @@ from crypto.keys import NodeKey
 from node.chain import Chain
 from node.hand_over import membership_of
 from node.light_client import LightClient, TrustedBlock
+from node.rpc.client import RpcError
+from node.rpc.errors import RpcFault
 from node.rpc.handlers_light import LightMethods
 from node.rpc.values import Args
 from node.rpc.views import header_json, seal_json
@@ -169,9 +171,12 @@ class Server:
 
     async def call(self, method, *params):
         self.chain.attester = self.attester
-        answer = self.table[method](Args(list(params)))
-        if inspect.isawaitable(answer):
-            answer = await answer
+        try:
+            answer = self.table[method](Args(list(params)))
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except RpcFault as fault:
+            raise RpcError(fault.code, fault.message) from None
         answer = json.loads(json.dumps(answer))
         lie = self.lies.get(method)
         return answer if lie is None else lie(answer)

@@ -11,6 +11,7 @@ from node import light_client
 from node.hand_over import HandOver
 from node.light_client import LightClient
 from node.rpc import handlers_light
+from node.rpc.client import RpcError
 from node.rpc.errors import RpcFault
 from node.rpc.views import header_json, seal_json
 from tests.node.cluster import account_key, node_key
@@ -159,7 +160,7 @@ def test_a_node_that_committed_above_its_head_stays_silent(grown, monkeypatch):
     server = Server(grown.chain)
     server.attester = make_attester(grown.chain, node_key(1), is_willing=lambda: False)
     monkeypatch.setattr(handlers_light, "ATTEST_WAIT_MS", 1)
-    with pytest.raises(RpcFault, match="cannot attest"):
+    with pytest.raises(RpcError, match="cannot attest"):
         run(server.call("hearth_attest", "0x" + bytes(32).hex()))
 
 
