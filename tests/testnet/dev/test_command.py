@@ -1,5 +1,6 @@
 """`hearth testnet dev` as a developer runs it: a process, driven by web3.py."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from web3 import Web3
 from web3.exceptions import ContractLogicError
@@ -113,6 +115,41 @@ def test_the_tokens_are_there_and_refuse_in_words():
         faucet = w3.eth.contract(said["contracts"]["faucet"], abi=ask(w3, "hearth_abi", "faucet"))
         faucet.functions.give(second, 7, 8).transact({"from": first})
         assert energy.functions.balanceOf(second).call() == said["energyPerAccount"] + 8
+
+
+def test_a_subscriber_sees_what_takes_the_place_of_what_was_taken_back():
+    async def follow(url):
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+
+            async def call(method, *params):
+                asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                await socket.send_json(asked)
+                heads = []
+                while True:
+                    said = await socket.receive_json(timeout=5)
+                    if "id" in said:
+                        return said["result"], heads
+                    heads.append(said["params"]["result"])
+
+            async def next_head():
+                return (await socket.receive_json(timeout=5))["params"]["result"]
+
+            await call("eth_subscribe", "newHeads")
+            snapshot, _ = await call("evm_snapshot")
+            _, heads = await call("evm_mine")
+            first = heads[0] if heads else await next_head()
+            assert (await call("evm_revert", snapshot))[0] is True
+            await call("evm_increaseTime", 60)
+            _, heads = await call("evm_mine")
+            second = heads[0] if heads else await next_head()
+            return first, second
+
+    with running("--freeze-time") as (said, _, _process):
+        first, second = asyncio.run(follow(said["ws"]))
+    assert first["number"] == second["number"] == "0x2"
+    assert first["parentHash"] == second["parentHash"]
+    assert first["hash"] != second["hash"]
+    assert int(second["timestamp"], 16) == int(first["timestamp"], 16) + 60
 
 
 def test_state_is_kept_in_a_file_only(tmp_path):

@@ -10,10 +10,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from crypto.hashing import keccak256
 from crypto.merkle import Proof, verify_proof
+from node.errors import HistoryUnavailable
 from testnet.dev.decrees import impersonate, set_code, set_nonce, set_storage
 from testnet.dev.errors import DevRefusal
 from testnet.dev.unsigned import send
 from tests.testnet.dev.rig import RUNTIME, START_MS, Rig, observed
+from vm.contract_state import storage_at
 from vm.errors import InvalidTransaction
 from vm.transaction import DEADLINE_TYPE
 
@@ -105,10 +107,11 @@ class GoesBackExactly(RuleBasedStateMachine):
             chain = self.rig.chain
             assert chain.head.state_root == chain.tree.root
             assert chain.head.hash == chain.store.digest(chain.height)
+            assert chain.record(chain.height).header == chain.head
 
 
 TestGoesBackExactly = GoesBackExactly.TestCase
-TestGoesBackExactly.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestGoesBackExactly.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
 def test_the_same_steps_after_a_revert_make_the_same_blocks():
@@ -129,6 +132,65 @@ def test_the_same_steps_after_a_revert_make_the_same_blocks():
     rig.wall[0] += 86_400_000
     rig.dev.revert(number)
     assert steps() == first
+
+
+def test_nothing_of_the_other_future_is_left():
+    """What a revert puts back beside the state, each once and without dice."""
+    rig = Rig()
+    number = rig.dev.snapshot()
+    rig.dev.is_automine = False
+    impersonate(rig.dev, b"\x11" * 20)
+    rig.dev.mine()
+    assert rig.chain.record(3).header.number == 3, "read, so that it may be remembered"
+    past = rig.chain.record(2)
+    rig.dev.set_next_time(START_MS + 60_000)
+    rig.dev.revert(number)
+    assert rig.dev.is_automine
+    assert rig.dev.impersonated == set()
+    assert rig.clock.next_ms is None
+    assert [rig.chain.record(height) for height in (2, 3)] == [None, None]
+    rig.dev.mine()
+    assert rig.chain.record(2).header == rig.chain.head != past.header
+    assert rig.chain.state_at(1).get(b"m") == rig.chain.state().get(b"m")
+
+
+def test_what_waits_is_put_back_with_its_gaps():
+    rig = Rig()
+    rig.dev.is_automine = False
+    account = rig.accounts[0].address
+    waiting = [rig.send(to=b"\x01" * 20, nonce=nonce) for nonce in (0, 1, 3)]
+    pending = rig.filters.add_pending()
+    seen = rig.send(sender=1, to=b"\x01" * 20)
+    number, pool = rig.dev.snapshot(), rig.chain.pool.snapshot()
+    rig.send(to=b"\x01" * 20, nonce=2)
+    assert len(asyncio.run(rig.filters.changes(pending))) == 2
+    rig.dev.mine()
+    assert len(rig.chain.pool) == 0
+    rig.dev.revert(number)
+    assert rig.chain.pool.snapshot() == pool
+    assert rig.chain.pending_nonce(account) == 2
+    assert asyncio.run(rig.filters.changes(pending)) == ["0x" + seen.hex()]
+    rig.dev.mine()
+    assert [rig.chain.transaction(digest) is None for digest in (*waiting, seen)] == [
+        False, False, True, False,
+    ]  # fmt: skip
+
+
+def test_old_state_can_be_read_after_a_revert_over_many_blocks():
+    """What the history has forgotten by then must be known again."""
+    rig = Rig()
+    contract = rig.deploy()
+    number, height = rig.dev.snapshot(), rig.chain.height
+    for _ in range(600):
+        rig.dev.mine()
+    with pytest.raises(HistoryUnavailable):
+        rig.chain.state_at(height)
+    rig.dev.revert(number)
+    before = rig.chain.state()
+    assert storage_at(before, contract, 0) == 0
+    rig.send(to=contract)
+    assert storage_at(rig.chain.state(), contract, 0) == 1
+    assert storage_at(rig.chain.state_at(height), contract, 0) == 0
 
 
 def test_a_block_is_sealed_by_a_quorum_whose_proof_anybody_verifies():
@@ -218,7 +280,9 @@ def test_filters_follow_a_revert():
     assert len(asyncio.run(filters.changes(old))) == 2
     new = filters.add_blocks()
     with feed.open(rig.chain.height + 1) as cursor:
+        assert feed.record(3) is not None
         rig.dev.revert(number)
+        assert feed.record(3) is None
         rig.dev.increase_time(7)
         height = rig.dev.mine().height
         assert height == 3
