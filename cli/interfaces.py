@@ -13,7 +13,9 @@ from typing import Any
 
 from crypto import abi
 from crypto.abi_event import Parameter, parse_event, parse_parameters
+from crypto.community_box import BOX_BYTES, POINT_BYTES, PROOF_BYTES
 from crypto.keys import checksum_address
+from crypto.node_certificate import CERTIFICATE_BYTES
 from market.abi import (
     ACCOUNT_SIGNATURE_BYTES,
     ADDRESSES,
@@ -22,6 +24,7 @@ from market.abi import (
     ENDPOINT_CHARS_MAX,
     EVENTS,
     FUNCTIONS,
+    MEMBER_NAME_CHARS_MAX,
     METER_ID_CHARS_MAX,
     RING_PROOF_BYTES,
     SEALED_HOUSEHOLD_BYTES_MAX,
@@ -29,6 +32,7 @@ from market.abi import (
     Function,
 )
 from node.natives import NATIVES
+from vm.members import MEMBERS_MAX, NODE_KEY_BYTES
 
 SOLIDITY_VERSION = "^0.8.0"
 VYPER_VERSION = "^0.4.0"
@@ -42,13 +46,17 @@ _BOUNDS = {
     "acceptance": ACCOUNT_SIGNATURE_BYTES,
     "accountSignature": ACCOUNT_SIGNATURE_BYTES,
     "agents": AGENTS_PER_HOUSEHOLD_MAX,
+    "boxes": POINT_BYTES + MEMBERS_MAX * (NODE_KEY_BYTES + BOX_BYTES),
+    "certificate": CERTIFICATE_BYTES,
     "conditions": CONDITIONS_BYTES_MAX,
     "consent": ACCOUNT_SIGNATURE_BYTES,
     "endpoint": ENDPOINT_CHARS_MAX,
     "extensions": 1,  # Always empty (EIP-5267).
+    "keys": MEMBERS_MAX,
     "meterId": METER_ID_CHARS_MAX,
-    "name": 32,
+    "name": MEMBER_NAME_CHARS_MAX,
     "nodeSignature": 64,
+    "proof": PROOF_BYTES,
     "ringProof": RING_PROOF_BYTES,
     "sealedHousehold": SEALED_HOUSEHOLD_BYTES_MAX,
     "value": 32,  # Of a token: its name or symbol.

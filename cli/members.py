@@ -13,6 +13,7 @@ from crypto import codec
 from crypto.hashing import tagged_hash
 from crypto.keys import NodeKey, checksum_address
 from crypto.keystore import HouseholdKeys, MeterKeys
+from crypto.node_certificate import node_certificate
 from market.abi import CANDIDATE_FIELDS, CANDIDATE_TAG, RING_PROOF_TAG, ProposalKind, ProposalStatus
 
 CANDIDATE_FILE_BYTES_MAX = 8192
@@ -121,8 +122,7 @@ async def _proposals(target: Target) -> tuple[int, list[Any]]:
 def vote(target: Target, *, proposal: int, answer: str) -> None:
     r"""Vote on a proposal: one vote per household.
 
-    An accepted proposal is recorded as such; the change of the member set itself takes effect in
-    a later version.
+    An accepted proposal takes effect once a quorum of the new members' nodes is ready for it.
 
     \b
     Example:
@@ -158,17 +158,25 @@ async def _send(target: Target, function: str, *args: object) -> dict[str, Any]:
 @click.argument("meter_keys", type=click.Path(path_type=Path, exists=True))
 @click.option("--endpoint", required=True, metavar="HOST:PORT", help="Where its node listens.")
 @click.option("--meter-id", required=True, help="The meter's number.")
+@click.option("--name", required=True, help="What the others call the household.")
 @click.option("--chain-id", required=True, type=int, help="See `hearth chain head`.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("candidate.json"))
 def candidate(
-    *, keys: Path, meter_keys: Path, endpoint: str, meter_id: str, chain_id: int, out: Path
+    *,
+    keys: Path,
+    meter_keys: Path,
+    endpoint: str,
+    meter_id: str,
+    name: str,
+    chain_id: int,
+    out: Path,
 ) -> None:
     r"""Make the file with which a newcomer proposes itself; any member carries it in.
 
     \b
     Example:
       hearth members candidate household.keys meter.keys --endpoint 192.0.2.7:26600 \
-        --meter-id 1EMH0012345678 --chain-id 1234567
+        --meter-id 1EMH0012345678 --name "Mill Lane 3" --chain-id 1234567
     """
     household = HouseholdKeys.load(
         keys, click.prompt("Password of the household's keys", hide_input=True, err=True)
@@ -176,17 +184,26 @@ def candidate(
     meter = MeterKeys.load(
         meter_keys, click.prompt("Password of the meter's keys", hide_input=True, err=True)
     )
-    out.write_text(json.dumps(make_candidate(household, meter, endpoint, meter_id, chain_id)))
+    fields = make_candidate(
+        household, meter, endpoint=endpoint, meter_id=meter_id, name=name, chain_id=chain_id
+    )
+    out.write_text(json.dumps(fields))
     click.echo(f"{out}: give it to a member, who runs `hearth members propose {out}`")
 
 
 def make_candidate(
-    household: HouseholdKeys, meter: MeterKeys, endpoint: str, meter_id: str, chain_id: int
+    household: HouseholdKeys,
+    meter: MeterKeys,
+    *,
+    endpoint: str,
+    meter_id: str,
+    name: str,
+    chain_id: int,
 ) -> dict[str, str]:
     """Return the arguments of Membership.propose, signed by the newcomer; bytes as 0x-hex."""
     from testnet.genesis import make_member
 
-    member = make_member(name="candidate", endpoint=endpoint, household=household, meter=meter)
+    member = make_member(name=name, endpoint=endpoint, household=household, meter=meter)
     ring = NodeKey.from_seed(household.ring_seed)
     values: dict[str, bytes | str] = {
         "nodeKey": member.node_key,
@@ -198,6 +215,8 @@ def make_candidate(
         "meter": member.meter.account,
         "meterRingKey": member.meter.ring_key,
         "meterId": meter_id,
+        "certificate": node_certificate(household.node),
+        "name": name,
     }
     signed: list[int | bytes | str] = [
         chain_id if field == "chain_id" else values[_camel(field)] for field in CANDIDATE_FIELDS

@@ -226,10 +226,15 @@ def _check_range(field: str, value: int, lo: int, hi: int) -> None:
 
 def _check_endpoint(endpoint: str) -> None:
     _check_text("member.endpoint", endpoint)
-    host, colon, port = endpoint.rpartition(":")
-    is_port = port.isascii() and port.isdigit() and str(int(port)) == port and int(port) < 2**16
-    if not host or not colon or not is_port or port == "0":
+    if not is_endpoint(endpoint):
         raise GenesisError("member.endpoint", 'must be "host:port" with a port in 1..65535')
+
+
+def is_endpoint(text: str) -> bool:
+    """Return whether `text` is "host:port" with a port in 1..65535 in its shortest form."""
+    host, _, port = text.rpartition(":")
+    is_number = 0 < len(port) <= 5 and port.isascii() and port.isdigit() and port[0] != "0"
+    return bool(host) and is_number and int(port) < 2**16
 
 
 def _check_contracts(contracts: Mapping[str, Params]) -> None:

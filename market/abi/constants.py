@@ -63,7 +63,13 @@ CANDIDATE_FIELDS = (
     "meter",
     "meter_ring_key",
     "meter_id",
+    "certificate",
+    "name",
 )
+
+ROTATION_TAG = b"hearth/membership/rotation"
+ROTATION_FIELDS = ("chain_id", "account", "node_key", "certificate", "endpoint")
+"""Signed by the new node key; the member's account sends the transaction."""
 
 RING_PROOF_TAG = b"hearth/membership/ring"
 """A ring proof is an Ed25519 signature by the ring key over tagged_hash(TAG, account)."""
@@ -74,8 +80,12 @@ AGENTS_PER_HOUSEHOLD_MAX = 16
 SEALED_HOUSEHOLD_BYTES_MAX = 256
 CONDITIONS_BYTES_MAX = 256
 ENDPOINT_CHARS_MAX = 128
+MEMBER_NAME_CHARS_MAX = 64
+"""ASCII."""
 METER_ID_CHARS_MAX = 64
 PROPOSALS_OPEN_PER_MEMBER_MAX = 4
+OWN_CHANGES_PER_WINDOW_MAX = 4
+"""Rotations and reincarnations of one member: each begins an epoch for all."""
 ACCOUNT_SIGNATURE_BYTES = 65
 RING_PROOF_BYTES = 64
 WALLET_BYTES = 64
@@ -124,10 +134,14 @@ class AgreementStatus(IntEnum):
 
 
 class ProposalKind(IntEnum):
-    """What members vote on."""
+    """What changes the member set; members vote on the first two."""
 
     ADMIT = 1
     EVICT = 2
+    ROTATE = 3
+    """A member's own new node key."""
+    REINCARNATE = 4
+    """The same key, votes of older epochs void: the member lost its vote log."""
 
 
 class ProposalStatus(IntEnum):
@@ -135,8 +149,12 @@ class ProposalStatus(IntEnum):
 
     OPEN = 1
     ACCEPTED = 2
+    """It waits for READYs of the new set."""
     REJECTED = 3
     EXPIRED = 4
+    """Not decided, not activated or replaced by a newer one of the member's own."""
+    ACTIVE = 5
+    """The member set has changed."""
 
 
 class RevertCode(StrEnum):
@@ -147,6 +165,7 @@ class RevertCode(StrEnum):
     ALREADY_CERTIFIED = "ALREADY_CERTIFIED"
     ALREADY_CLOSED = "ALREADY_CLOSED"
     ALREADY_CONFIRMED = "ALREADY_CONFIRMED"
+    ALREADY_DEALT = "ALREADY_DEALT"
     ALREADY_ENROLLED = "ALREADY_ENROLLED"
     ALREADY_MEMBER = "ALREADY_MEMBER"
     ALREADY_PAID = "ALREADY_PAID"
@@ -157,19 +176,26 @@ class RevertCode(StrEnum):
     ALREADY_SETTLED = "ALREADY_SETTLED"
     ALREADY_VOTED = "ALREADY_VOTED"
     BAD_ARGUMENT = "BAD_ARGUMENT"
+    BAD_PROOF = "BAD_PROOF"
     BAD_RECIPIENT = "BAD_RECIPIENT"
     BAD_SIGNATURE = "BAD_SIGNATURE"
+    BOX_OPENS = "BOX_OPENS"
     CAP_EXCEEDED = "CAP_EXCEEDED"
     CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
     CLOSING_UNBALANCED = "CLOSING_UNBALANCED"
     DEADLINE_PASSED = "DEADLINE_PASSED"
+    DEALER_BARRED = "DEALER_BARRED"
     INSUFFICIENT_ALLOWANCE = "INSUFFICIENT_ALLOWANCE"
     INSUFFICIENT_ENERGY = "INSUFFICIENT_ENERGY"
     INSUFFICIENT_FUND = "INSUFFICIENT_FUND"
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     INSUFFICIENT_RESERVE = "INSUFFICIENT_RESERVE"
+    NAME_TAKEN = "NAME_TAKEN"
+    NODE_KEY_TAKEN = "NODE_KEY_TAKEN"
+    NOT_ACCEPTED = "NOT_ACCEPTED"
     NOT_BUYER = "NOT_BUYER"
     NOT_CLOSED = "NOT_CLOSED"
+    NOT_DEALT = "NOT_DEALT"
     NOT_ENROLLED = "NOT_ENROLLED"
     NOT_EXTERNAL_MARKET = "NOT_EXTERNAL_MARKET"
     NOT_HOUSEHOLD = "NOT_HOUSEHOLD"
@@ -185,11 +211,14 @@ class RevertCode(StrEnum):
     PROPOSAL_DECIDED = "PROPOSAL_DECIDED"
     REFERENCE_USED = "REFERENCE_USED"
     REGISTER_DECREASED = "REGISTER_DECREASED"
+    RING_KEY_TAKEN = "RING_KEY_TAKEN"
     SAME_HOUSEHOLD = "SAME_HOUSEHOLD"
+    TOO_FEW_MEMBERS = "TOO_FEW_MEMBERS"
     TOO_MANY = "TOO_MANY"
     UNKNOWN_AGREEMENT = "UNKNOWN_AGREEMENT"
     UNKNOWN_METER = "UNKNOWN_METER"
     UNKNOWN_OFFER = "UNKNOWN_OFFER"
     UNKNOWN_PROPOSAL = "UNKNOWN_PROPOSAL"
     UNKNOWN_WITHDRAWAL = "UNKNOWN_WITHDRAWAL"
+    WRONG_EPOCH = "WRONG_EPOCH"
     WRONG_PHASE = "WRONG_PHASE"

@@ -131,6 +131,48 @@ class ProposalDecided:
     status: int
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class MembersChanged:
+    """The next block begins `epoch`: `proposal`, of `kind` about `account`, is active."""
+
+    SIGNATURE: ClassVar[str] = (
+        "MembersChanged(uint64 indexed epoch,uint64 indexed proposal,uint8 kind,address account,"
+        "bytes32 membersHash)"
+    )
+    epoch: int
+    proposal: int
+    kind: int
+    account: bytes
+    members_hash: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CommunityKeyDealt:
+    """The members of `epoch` share a key; its hash is `keyHash`."""
+
+    SIGNATURE: ClassVar[str] = (
+        "CommunityKeyDealt(uint64 indexed epoch,address indexed dealer,bytes32 keyHash)"
+    )
+    epoch: int
+    dealer: bytes
+    key_hash: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CommunityKeyDisputed:
+    """`member` has proved that its box fails: the key of `epoch` is void, another may deal."""
+
+    SIGNATURE: ClassVar[str] = (
+        "CommunityKeyDisputed(uint64 indexed epoch,address indexed dealer,address member)"
+    )
+    epoch: int
+    dealer: bytes
+    member: bytes
+
+
 # Ramp ---------------------------------------------------------------------------------------------
 
 
@@ -240,6 +282,9 @@ EVENTS: dict[str, tuple[type[Event], ...]] = {
         Proposed,
         Voted,
         ProposalDecided,
+        MembersChanged,
+        CommunityKeyDealt,
+        CommunityKeyDisputed,
     ),
     "Registry": (
         AgentRegistered,

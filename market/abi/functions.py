@@ -96,19 +96,60 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
             "propose",
             "bytes32 nodeKey,address account,bytes32 ringKey,bytes ringProof,bytes wallet,"
             "string endpoint,address meter,bytes32 meterRingKey,string meterId,"
-            "bytes nodeSignature,bytes accountSignature",
+            "bytes certificate,string name,bytes nodeSignature,bytes accountSignature",
             "uint64 id",
         ),
         Function("proposeEviction", "address member", "uint64 id"),
+        Function(
+            "proposeRotation",
+            "bytes32 nodeKey,bytes certificate,string endpoint,bytes nodeSignature",
+            "uint64 id",
+        ),
+        Function("proposeReincarnation", "", "uint64 id"),
         Function("vote", "uint64 id,bool yes"),
+        Function("rekey", "uint64 epoch,bytes32 keyHash,bytes boxes"),
+        Function("disputeBox", "uint64 epoch,bytes32 shared,bytes proof"),
         _view(
             "members",
             "",
             "(address account,bytes32 nodeKey,string endpoint,address meter)[]",
             "Member",
         ),
+        _view(
+            "nodes",
+            "",
+            "(address account,bytes32 nodeKey,string endpoint,string name,bytes certificate,"
+            "uint64 incarnation)[]",
+            "Node",
+        ),
+        _view(
+            "epoch",
+            "",
+            "uint64 epoch,uint64 firstHeight,uint64 firstTerm,uint64 termBlocks,uint64 quorum,"
+            "bytes32 membersHash",
+        ),
         _view("proposals", "", f"({_PROPOSAL})[]", "Proposal"),
         _view("proposal", "uint64 id", _PROPOSAL),
+        _view(
+            "candidate",
+            "uint64 id",
+            "bytes32 nodeKey,string endpoint,string name,bytes certificate,address meter,"
+            "string meterId",
+        ),
+        _view(
+            "waiting",
+            "",
+            "(uint64 id,uint8 kind,address account,bytes32 newcomer,string endpoint,string name,"
+            "bytes certificate,bytes32 keysHash,uint64 expiresWindow)[]",
+            "Waiting",
+        ),
+        _view("nextKeys", "uint64 id", "bytes32[] keys"),
+        _view(
+            "communityKey",
+            "",
+            "bool isDealt,bool isDue,uint64 epoch,address dealer,bytes32 keyHash,bytes boxes",
+        ),
+        _view("isBarred", "uint64 epoch,address dealer", "bool barred"),
         _view("threshold", "", "uint64 votes"),
         _view("quota", "address account", "uint64 used,uint64 limit,uint64 window"),
     ),

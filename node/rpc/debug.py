@@ -22,7 +22,7 @@ from node.rpc.struct_tracer import StructTracer
 from node.rpc.touch_tracer import StateReads, TouchTracer, before_json, difference_json
 from node.rpc.trace_options import TraceBudget, TraceOptions, read_options
 from node.rpc.values import Args, Out, read_hash, to_data
-from node.rpc.views import is_deadline
+from node.rpc.views import is_unsigned
 from vm.block import Block
 from vm.evm.tracing import FrameInfo, Tracer
 from vm.gas import call_intrinsic_gas
@@ -252,7 +252,7 @@ def _call_tree(subject: Subject, options: TraceOptions, budget: TraceBudget) -> 
 
 def _frame_of(raw: bytes) -> FrameInfo:
     """Return a transaction as its own frame; a deadline's is from nobody to nobody."""
-    if is_deadline(raw):
+    if is_unsigned(raw):
         return _frame(_NOBODY, _NOBODY, b"", 0)
     tx = decode(raw)
     return _frame(tx.sender(), tx.to, tx.data, tx.gas_limit)

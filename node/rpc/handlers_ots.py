@@ -29,7 +29,7 @@ from node.rpc.views import (
     created_address,
     decode_cached,
     head_json,
-    is_deadline,
+    is_unsigned,
     receipt_json,
     sender_of,
     transaction_json,
@@ -252,12 +252,12 @@ class OtterscanMethods:
 
 def _has_nonce(raw: bytes, nonce: int) -> bool:
     """Whether a raw transaction has a nonce, and it is this one: cheaper than its sender."""
-    return not is_deadline(raw) and decode_cached(raw).nonce == nonce
+    return not is_unsigned(raw) and decode_cached(raw).nonce == nonce
 
 
 def _is_creation_of(raw: bytes, address: bytes) -> bool:
     """Whether a raw transaction creates the contract at `address`."""
-    if is_deadline(raw):
+    if is_unsigned(raw):
         return False
     tx = decode_cached(raw)
     return tx.to is None and created_address(tx) == address
@@ -270,7 +270,7 @@ def _places(record: BlockRecord, address: bytes) -> list[int]:
     for place, (raw, receipt) in enumerate(zip(record.transactions, record.receipts, strict=True)):
         logs = receipt.logs
         if (
-            (not is_deadline(raw) and address in (sender_of(raw), decode_cached(raw).to))
+            (not is_unsigned(raw) and address in (sender_of(raw), decode_cached(raw).to))
             or _is_creation_of(raw, address)
             or any(log.address == address or word in log.topics for log in logs)
         ):

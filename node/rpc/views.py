@@ -8,6 +8,7 @@ from crypto.hashing import keccak256
 from node.log_query import log_entries
 from node.records import BlockRecord, LogEntry
 from node.rpc.values import Out, to_data, to_quantity
+from vm.activation import ACTIVATION_TYPE
 from vm.block import Header
 from vm.bytecode import COINBASE, prev_randao
 from vm.context import BlockInfo
@@ -28,14 +29,14 @@ def decode_cached(raw: bytes) -> Transaction:
     return decode(raw)
 
 
-def is_deadline(raw: bytes) -> bool:
-    """Whether a raw transaction is the chain's own, for due deadlines: it has no signer."""
-    return raw[0] == DEADLINE_TYPE
+def is_unsigned(raw: bytes) -> bool:
+    """Whether a raw transaction has no signer: due deadlines, or a change of the members."""
+    return raw[0] in (DEADLINE_TYPE, ACTIVATION_TYPE)
 
 
 def sender_of(raw: bytes) -> bytes:
     """Return the 20-byte sender of a stored transaction; zero for the chain's own."""
-    return bytes(20) if is_deadline(raw) else decode_cached(raw).sender()
+    return bytes(20) if is_unsigned(raw) else decode_cached(raw).sender()
 
 
 def block_json(record: BlockRecord, gas_limit: int, *, is_full: bool) -> dict[str, Out]:
@@ -110,8 +111,8 @@ def transaction_json(record: BlockRecord, index: int) -> dict[str, Out]:
         "transactionIndex": to_quantity(index),
     }
     raw = record.transactions[index]
-    if is_deadline(raw):
-        return {**_deadline_json(record.transaction_hashes[index]), **place}
+    if is_unsigned(raw):
+        return {**_unsigned_json(record.transaction_hashes[index]), **place}
     return {**_signed_json(decode_cached(raw)), **place}
 
 
@@ -155,7 +156,7 @@ def _signed_json(tx: Transaction) -> dict[str, Out]:
     return answer
 
 
-def _deadline_json(tx_hash: bytes) -> dict[str, Out]:
+def _unsigned_json(tx_hash: bytes) -> dict[str, Out]:
     """Return the chain's own transaction in a legacy one's shape, so that clients can parse it."""
     return {
         "type": "0x0",
@@ -177,7 +178,7 @@ def receipt_json(record: BlockRecord, index: int) -> dict[str, Out]:
     """Return the receipt of one transaction of a block."""
     receipt = record.receipts[index]
     raw = record.transactions[index]
-    tx = None if is_deadline(raw) else decode_cached(raw)
+    tx = None if is_unsigned(raw) else decode_cached(raw)
     to = None if tx is None or tx.to is None else to_data(tx.to)
     logs = [entry for entry in log_entries(record) if entry.transaction_index == index]
     created = None if tx is None or tx.to is not None else created_address(tx)

@@ -122,7 +122,7 @@ def test_a_newcomer_is_proposed_and_voted_in(here, tmp_path):
     run(
         *("members", "candidate", tmp_path / "household.keys", tmp_path / "meter.keys"),
         *("--endpoint", "192.0.2.7:26600", "--meter-id", "1EMH00", "--out", file),
-        *("--chain-id", here.genesis.chain_id),
+        *("--chain-id", here.genesis.chain_id, "--name", "Mill Lane 3"),
         input="one password\ntwo password\n",
     )
     assert "members vote" in run("members", "propose", file).stdout

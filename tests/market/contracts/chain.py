@@ -23,7 +23,7 @@ from node.natives import NATIVES
 from vm.genesis import Genesis, GenesisMember, GenesisMeter
 from vm.machine import Machine
 from vm.receipt import Receipt
-from vm.transaction import decode, sign_transaction
+from vm.transaction import Transaction, decode, sign_transaction
 
 TIME_MS = 1_700_000_000_000
 WINDOW_MS = 9_000
@@ -169,25 +169,31 @@ class Chain:
 
     # Transactions.
 
+    def transaction(
+        self, key: AccountKey, contract: str, function: str, *args: Any, nonce: int | None = None
+    ) -> Transaction:
+        """Return a signed call; its nonce is the account's next one if none is given."""
+        spec = FUNCTIONS[contract][function]
+        raw = sign_transaction(
+            key,
+            chain_id=self.machine.genesis.chain_id,
+            nonce=self.machine.next_nonce(self.state, key.address) if nonce is None else nonce,
+            to=ADDRESSES[contract],
+            data=abi.selector(spec.signature) + abi.encode(spec.input_types, args),
+            gas_limit=GAS,
+        )
+        return decode(raw).with_sender(key.address)
+
     def block(self, calls: list[tuple[AccountKey, str, str, tuple[Any, ...]]]) -> list[Receipt]:
         """One block of `calls`; it is built, executed again, written and checked."""
         nonces: dict[bytes, int] = {}
         candidates = []
         for key, contract, function, args in calls:
-            spec = FUNCTIONS[contract][function]
             nonce = nonces.get(key.address)
             if nonce is None:
                 nonce = self.machine.next_nonce(self.state, key.address)
             nonces[key.address] = nonce + 1
-            raw = sign_transaction(
-                key,
-                chain_id=self.machine.genesis.chain_id,
-                nonce=nonce,
-                to=ADDRESSES[contract],
-                data=abi.selector(spec.signature) + abi.encode(spec.input_types, args),
-                gas_limit=GAS,
-            )
-            candidates.append(decode(raw).with_sender(key.address))
+            candidates.append(self.transaction(key, contract, function, *args, nonce=nonce))
         self.now = max(self.now, self.head.time_ms + 1)
         tree = SparseMerkleTree(self.nodes)
         built = self.machine.build_block(self.head, self.now, candidates, self.state, tree)

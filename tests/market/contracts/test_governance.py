@@ -2,12 +2,9 @@
 
 import pytest
 
-from crypto import codec
-from crypto.hashing import tagged_hash
+from crypto.node_certificate import node_certificate
 from market.abi import (
-    CANDIDATE_TAG,
     PROPOSALS_OPEN_PER_MEMBER_MAX,
-    RING_PROOF_TAG,
     ProposalKind,
     ProposalStatus,
 )
@@ -23,6 +20,7 @@ from tests.market.contracts.chain import (
     home,
     meter,
 )
+from tests.market.contracts.members import candidate
 
 ZERO = bytes(20)
 REFERENCE = b"\5" * 32
@@ -32,26 +30,6 @@ def refused(code, chain, key, contract, function, *args):
     with pytest.raises(Reverted) as caught:
         chain.send(key, contract, function, *args)
     assert caught.value.code == code, str(caught.value)
-
-
-def candidate(chain, name="new", **changes):
-    """Return the arguments of `propose`; `changes` are made after signing."""
-    key, node, ring = account(name), ed25519(f"{name} node"), ed25519(f"{name} ring")
-    fields = {
-        "nodeKey": node.public,
-        "account": key.address,
-        "ringKey": ring.public,
-        "ringProof": ring.sign(tagged_hash(RING_PROOF_TAG, key.address)),
-        "wallet": b"\3" * 64,
-        "endpoint": "example.org:26600",
-        "meter": account(f"{name} meter").address,
-        "meterRingKey": b"\4" * 32,
-        "meterId": "1HTH00099999",
-    }
-    signed = codec.encode([chain.machine.genesis.chain_id, *fields.values()])
-    digest = tagged_hash(CANDIDATE_TAG, signed)
-    fields |= {"nodeSignature": node.sign(digest), "accountSignature": key.sign65(digest)}
-    return tuple((fields | changes).values())
 
 
 def status(chain, proposal_id):
@@ -106,6 +84,23 @@ def test_a_newcomer_proposes_itself_and_a_member_carries_it_in():
         ("BAD_ARGUMENT", {"endpoint": "x" * 129}),
         ("BAD_ARGUMENT", {"meterId": ""}),
         ("BAD_ARGUMENT", {"meter": ZERO}),
+        ("BAD_ARGUMENT", {"endpoint": "no port"}),
+        ("BAD_ARGUMENT", {"endpoint": "host:070"}),
+        ("BAD_ARGUMENT", {"endpoint": "höst:1"}),
+        ("BAD_ARGUMENT", {"name": ""}),
+        ("BAD_ARGUMENT", {"name": "x" * 65}),
+        ("BAD_ARGUMENT", {"name": "Zoë"}),
+        ("BAD_ARGUMENT", {"name": "a\nb"}),
+        ("BAD_ARGUMENT", {"signed": {"certificate": b""}}),
+        ("BAD_ARGUMENT", {"signed": {"certificate": bytes(2049)}}),
+        ("BAD_ARGUMENT", {"signed": {"certificate": node_certificate(ed25519("other"))}}),
+        ("BAD_SIGNATURE", {"certificate": node_certificate(ed25519("other"))}),
+        ("BAD_SIGNATURE", {"name": "another"}),
+        ("NAME_TAKEN", {"name": "home 2"}),
+        ("NODE_KEY_TAKEN", {"nodeKey": ed25519("node 2").public}),
+        ("RING_KEY_TAKEN", {"ringKey": ed25519("ring 2").public}),
+        ("ALREADY_REGISTERED", {"account": OPERATOR.address}),
+        ("ALREADY_REGISTERED", {"account": meter(0).address}),
         ("ALREADY_MEMBER", {"account": home(1).address}),
     ],
 )

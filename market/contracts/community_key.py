@@ -1,0 +1,162 @@
+"""The key that the members of an epoch share: dealt by one of them, first valid wins.
+
+`crypto.community_box` makes the boxes and shows that one fails. A dealer whose box fails is
+barred for the epoch, and the next one deals a fresh key. Until a key of the present epoch stands,
+the one before serves, except after an eviction: the evicted member knows it.
+"""
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from crypto.community_box import (
+    BOX_BYTES,
+    POINT_BYTES,
+    deal_context,
+    key_hash,
+    open_shared,
+    verify_shared,
+)
+from crypto.curve import check_prime_order
+from crypto.errors import DecodeError, InvalidPoint, InvalidScalar, LinearProofError
+from market.abi import CommunityKeyDealt, CommunityKeyDisputed, RevertCode
+from market.contracts.membership_store import Member
+from market.contracts.storage import Records, u64
+from vm import gas
+from vm.errors import Revert
+from vm.members import NODE_KEY_BYTES
+from vm.native import CallContext
+
+_SERVING: Final = b"s"
+_BEFORE: Final = b"b"
+"""The key that serves again if the one of the present epoch is disputed."""
+_BOXES: Final = b"B"
+"""Epoch -> E | node key | box | node key | box | … of the members of then."""
+_BARRED: Final = b"d"
+_ROW_BYTES: Final = NODE_KEY_BYTES + BOX_BYTES
+_DISPUTE_GAS: Final = 6 * gas.ED25519_VERIFY
+"""Three points checked, one proof of two equations, one box opened."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DealtKey:
+    """A key that stands."""
+
+    epoch: int
+    dealer: bytes
+    key_hash: bytes
+
+
+_keys = Records(b"K", DealtKey, "Q20s32s")
+
+
+def deal_key(ctx: CallContext, epoch: int, hash_: bytes, boxes: bytes) -> None:
+    """Let the caller's key serve from now on.
+
+    Args:
+        ctx: the caller is a member.
+        epoch: the present one.
+        hash_: `key_hash` of the key.
+        boxes: E and one box for each member, ascending by node key.
+
+    Reverts:
+        WRONG_EPOCH, ALREADY_DEALT, DEALER_BARRED.
+        BAD_ARGUMENT: the boxes' length, or E is not of prime order.
+
+    Emits: CommunityKeyDealt.
+    """
+    members = ctx.member_set()
+    if epoch != members.epoch:
+        raise Revert(RevertCode.WRONG_EPOCH, f"must be {members.epoch}, got {epoch}")
+    serving = _keys.get(ctx, _SERVING)
+    if serving is not None and serving.epoch == epoch:
+        raise Revert(RevertCode.ALREADY_DEALT, f"by 0x{serving.dealer.hex()}")
+    if is_barred(ctx, epoch, ctx.caller):
+        raise Revert(RevertCode.DEALER_BARRED, f"a box of 0x{ctx.caller.hex()} failed")
+    needed = POINT_BYTES + BOX_BYTES * len(members.keys)
+    if len(boxes) != needed:
+        detail = f"boxes must be {needed} bytes, got {len(boxes)}"
+        raise Revert(RevertCode.BAD_ARGUMENT, detail)
+    ctx.charge(gas.ED25519_VERIFY)
+    ephemeral = boxes[:POINT_BYTES]
+    try:
+        check_prime_order(ephemeral, "ephemeral")
+    except InvalidPoint:
+        raise Revert(RevertCode.BAD_ARGUMENT, "the ephemeral point is not one") from None
+    if serving is not None:
+        _forget(ctx, _BEFORE)
+        _keys.put(ctx, serving, _BEFORE)
+    _keys.put(ctx, DealtKey(epoch, ctx.caller, hash_), _SERVING)
+    rows = [
+        key + boxes[at : at + BOX_BYTES]
+        for key, at in zip(members.keys, range(POINT_BYTES, needed, BOX_BYTES), strict=True)
+    ]
+    ctx.put(_BOXES + u64(epoch), ephemeral + b"".join(rows))
+    ctx.emit(CommunityKeyDealt(epoch, ctx.caller, hash_))
+
+
+def dispute_box(ctx: CallContext, member: Member, epoch: int, shared: bytes, proof: bytes) -> None:
+    """Void the serving key of `epoch`, because the member's box does not hold it.
+
+    Reverts:
+        NOT_DEALT: no key of that epoch serves, or it has no box for the member's node key.
+        BAD_PROOF: `shared` is not shown to be the member's.
+        BOX_OPENS: the box holds the key.
+
+    Emits: CommunityKeyDisputed.
+    """
+    serving = _keys.get(ctx, _SERVING)
+    if serving is None or serving.epoch != epoch:
+        raise Revert(RevertCode.NOT_DEALT, f"no key of epoch {epoch} serves")
+    stored = ctx.get(_BOXES + u64(epoch))
+    box = _box_of(stored, member.node_key)
+    if box is None:
+        raise Revert(RevertCode.NOT_DEALT, "there is no box for this node key")
+    ctx.charge(_DISPUTE_GAS)
+    context, ephemeral = deal_context(ctx.genesis_hash, epoch), stored[:POINT_BYTES]
+    try:
+        verify_shared(context, member.node_key, ephemeral, shared, proof)
+    except (DecodeError, InvalidPoint, InvalidScalar, LinearProofError):
+        # Not the error's text: receipts are hashed, and its words are not protocol.
+        raise Revert(RevertCode.BAD_PROOF, "shared is not shown to be the member's") from None
+    opened = open_shared(context, member.node_key, ephemeral, box, shared)
+    if key_hash(context, opened) == serving.key_hash:
+        raise Revert(RevertCode.BOX_OPENS, "the box holds the key")
+    ctx.put(_BARRED + u64(epoch) + serving.dealer, b"\1")
+    _forget(ctx, _SERVING)
+    before = _keys.get(ctx, _BEFORE)
+    if before is not None:
+        _keys.put(ctx, before, _SERVING)
+        _keys.delete(ctx, _BEFORE)
+    ctx.emit(CommunityKeyDisputed(epoch, serving.dealer, ctx.caller))
+
+
+def forget_key(ctx: CallContext) -> None:
+    """Have no key serve: one who knows them was evicted."""
+    _forget(ctx, _SERVING)
+    _forget(ctx, _BEFORE)
+
+
+def serving_key(ctx: CallContext) -> tuple[DealtKey, bytes] | None:
+    """Return the key that serves and its boxes (E | node key | box | …), or None."""
+    serving = _keys.get(ctx, _SERVING)
+    return None if serving is None else (serving, ctx.get(_BOXES + u64(serving.epoch)))
+
+
+def is_barred(ctx: CallContext, epoch: int, dealer: bytes) -> bool:
+    """Return whether a box of this dealer has failed in `epoch`."""
+    return bool(ctx.get(_BARRED + u64(epoch) + dealer))
+
+
+def _forget(ctx: CallContext, place: bytes) -> None:
+    key = _keys.get(ctx, place)
+    if key is not None:
+        _keys.delete(ctx, place)
+        ctx.put(_BOXES + u64(key.epoch), b"")
+
+
+def _box_of(stored: bytes, node_key: bytes) -> bytes | None:
+    for at in range(POINT_BYTES, len(stored), _ROW_BYTES):
+        if stored[at : at + NODE_KEY_BYTES] == node_key:
+            return stored[at + NODE_KEY_BYTES : at + _ROW_BYTES]
+    return None

@@ -1,0 +1,232 @@
+"""The life of a proposal: OPEN → ACCEPTED → ACTIVE, or REJECTED or EXPIRED on the way.
+
+Members vote on who comes and goes. Those votes are void when somebody has come or gone (research
+rule 31): each carries the *era* in which it was given, and an era ends with a set of members, so
+nothing has to be looked for and undone. A member's own changes (a new key, a new incarnation)
+need no votes and end no era; otherwise a member could void the votes on its own eviction.
+
+A proposal that is accepted waits for READYs of the new set, and expires if they do not come.
+"""
+
+from dataclasses import replace
+
+from market.abi import (
+    OWN_CHANGES_PER_WINDOW_MAX,
+    PROPOSALS_OPEN_PER_MEMBER_MAX,
+    ProposalDecided,
+    ProposalKind,
+    ProposalStatus,
+    Proposed,
+    RevertCode,
+    Voted,
+)
+from market.contracts.membership_store import (
+    Proposal,
+    find_proposal,
+    load_rules,
+    member_accounts,
+    put_proposal,
+    votes_needed,
+)
+from market.contracts.storage import u64
+from vm.errors import Revert
+from vm.native import CallContext
+
+_NEXT_ID = b"#"
+_VOTE = b"v"
+_SUBJECT = b"x"
+"""Account that a vote is about -> id: one at a time."""
+_OWN = b"w"
+"""Member -> id of its own change that waits."""
+_OPEN = b"o"
+"""Member -> how many of its proposals are neither active nor over."""
+_OWN_COUNT = b"k"
+"""Member -> window and number of its own changes in it."""
+_ERA = b"e"
+_WAITING = b"g"
+"""Ids of the accepted proposals, joined, in the order of acceptance."""
+_ID_BYTES = 8
+
+_OVER = (ProposalStatus.REJECTED, ProposalStatus.EXPIRED, ProposalStatus.ACTIVE)
+
+
+def begin_proposals(ctx: CallContext) -> None:
+    """Write the first state."""
+    ctx.put_int(_NEXT_ID, 1)
+
+
+def open_vote(ctx: CallContext, kind: ProposalKind, account: bytes, proposer: bytes) -> int:
+    """Ask the members about `account`; return the proposal's id.
+
+    Reverts:
+        ALREADY_PROPOSED: about this account.
+        TOO_MANY: the proposer has PROPOSALS_OPEN_PER_MEMBER_MAX that are not over.
+    """
+    if ctx.get(_SUBJECT + account):
+        raise Revert(RevertCode.ALREADY_PROPOSED, f"0x{account.hex()} is being voted on")
+    open_count = ctx.get_int(_OPEN + proposer)
+    if open_count >= PROPOSALS_OPEN_PER_MEMBER_MAX:
+        raise Revert(RevertCode.TOO_MANY, f"{open_count} proposals of this member are open")
+    ctx.put_int(_OPEN + proposer, open_count + 1)
+    expires = ctx.window + load_rules(ctx).proposal_windows
+    era = ctx.get_int(_ERA)
+    proposal = Proposal(kind, account, proposer, 0, 0, ProposalStatus.OPEN, expires, era)
+    proposal_id = _enter(ctx, proposal)
+    ctx.put(_SUBJECT + account, u64(proposal_id))
+    _schedule(ctx, proposal_id, expires)
+    return proposal_id
+
+
+def open_own(ctx: CallContext, kind: ProposalKind, member: bytes) -> int:
+    """Accept a member's own change at once, in place of an older one; return its id.
+
+    Reverts:
+        TOO_MANY: OWN_CHANGES_PER_WINDOW_MAX in this window.
+    """
+    _count_own(ctx, member)
+    drop_own(ctx, member)
+    expires = ctx.window + load_rules(ctx).activation_windows
+    era = ctx.get_int(_ERA)
+    proposal = Proposal(kind, member, member, 0, 0, ProposalStatus.OPEN, expires, era)
+    proposal_id = _enter(ctx, proposal)
+    ctx.put(_OWN + member, u64(proposal_id))
+    _accept(ctx, proposal_id, proposal)
+    return proposal_id
+
+
+def drop_own(ctx: CallContext, member: bytes) -> None:
+    """Expire the member's own change that waits, if there is one."""
+    stored = ctx.get(_OWN + member)
+    if stored:
+        proposal_id = int.from_bytes(stored, "big")
+        finish(ctx, proposal_id, load_proposal(ctx, proposal_id), ProposalStatus.EXPIRED)
+
+
+def _count_own(ctx: CallContext, member: bytes) -> None:
+    stored = ctx.get(_OWN_COUNT + member)
+    count = int.from_bytes(stored[8:], "big") if stored[:8] == u64(ctx.window) else 0
+    if count >= OWN_CHANGES_PER_WINDOW_MAX:
+        raise Revert(RevertCode.TOO_MANY, f"{count} changes of this member in this window")
+    ctx.put(_OWN_COUNT + member, u64(ctx.window) + u64(count + 1))
+
+
+def _enter(ctx: CallContext, proposal: Proposal) -> int:
+    proposal_id = ctx.get_int(_NEXT_ID)
+    ctx.put_int(_NEXT_ID, proposal_id + 1)
+    put_proposal(ctx, proposal_id, proposal)
+    ctx.emit(Proposed(proposal_id, proposal.account, proposal.kind))
+    return proposal_id
+
+
+def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -> None:
+    """Count one vote; the one that decides accepts or rejects.
+
+    Reverts:
+        UNKNOWN_PROPOSAL, PROPOSAL_DECIDED, ALREADY_VOTED.
+    """
+    proposal = load_proposal(ctx, proposal_id)
+    if status_at(proposal, ctx.window) != ProposalStatus.OPEN:
+        raise Revert(RevertCode.PROPOSAL_DECIDED, f"proposal {proposal_id} is not open")
+    era = ctx.get_int(_ERA)
+    key = _VOTE + u64(proposal_id) + u64(era) + member
+    if ctx.get(key):
+        raise Revert(RevertCode.ALREADY_VOTED, f"on proposal {proposal_id}")
+    ctx.put(key, b"\2" if yes else b"\1")
+    ctx.emit(Voted(proposal_id, member, yes))
+    proposal = _of_era(proposal, era)
+    if yes:
+        proposal = replace(proposal, yes=proposal.yes + 1)
+    else:
+        proposal = replace(proposal, no=proposal.no + 1)
+    needed, members = votes_needed(ctx), len(member_accounts(ctx))
+    if proposal.yes >= needed:
+        _accept(ctx, proposal_id, proposal)
+    elif members - proposal.no < needed:
+        finish(ctx, proposal_id, proposal, ProposalStatus.REJECTED)
+    else:
+        put_proposal(ctx, proposal_id, proposal)
+
+
+def end_era(ctx: CallContext) -> None:
+    """Void the votes on all open proposals: somebody has come or gone."""
+    ctx.put_int(_ERA, ctx.get_int(_ERA) + 1)
+
+
+def expire(ctx: CallContext, proposal_id: int) -> None:
+    """End a proposal whose time is over; the queue calls it once for each of its times."""
+    proposal = load_proposal(ctx, proposal_id)
+    is_late = status_at(proposal, ctx.window) == ProposalStatus.EXPIRED
+    if is_late and proposal.status not in _OVER:
+        finish(ctx, proposal_id, proposal, ProposalStatus.EXPIRED)
+
+
+def _accept(ctx: CallContext, proposal_id: int, proposal: Proposal) -> None:
+    expires = ctx.window + load_rules(ctx).activation_windows
+    accepted = replace(proposal, status=ProposalStatus.ACCEPTED, expires_window=expires)
+    put_proposal(ctx, proposal_id, accepted)
+    ctx.put(_WAITING, ctx.get(_WAITING) + u64(proposal_id))
+    _schedule(ctx, proposal_id, expires)
+    ctx.emit(ProposalDecided(proposal_id, ProposalStatus.ACCEPTED))
+
+
+def finish(ctx: CallContext, proposal_id: int, proposal: Proposal, status: ProposalStatus) -> None:
+    """End a proposal and make room for the next one about its account and by its proposer."""
+    if proposal.status == ProposalStatus.ACCEPTED:
+        waiting = [each for each in waiting_ids(ctx) if each != proposal_id]
+        ctx.put(_WAITING, b"".join(map(u64, waiting)))
+    put_proposal(ctx, proposal_id, replace(proposal, status=status))
+    if proposal.kind in (ProposalKind.ADMIT, ProposalKind.EVICT):
+        ctx.put(_SUBJECT + proposal.account, b"")
+        ctx.put_int(_OPEN + proposal.proposer, ctx.get_int(_OPEN + proposal.proposer) - 1)
+    else:
+        ctx.put(_OWN + proposal.account, b"")
+    ctx.emit(ProposalDecided(proposal_id, status))
+
+
+def _schedule(ctx: CallContext, proposal_id: int, last_window: int) -> None:
+    """Have `expire` called once `last_window` is over."""
+    genesis = ctx.genesis
+    ctx.schedule(genesis.time_ms + (last_window + 1) * genesis.window_ms, u64(proposal_id))
+
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+def load_proposal(ctx: CallContext, proposal_id: int) -> Proposal:
+    """Return the proposal, or revert with UNKNOWN_PROPOSAL."""
+    proposal = find_proposal(ctx, proposal_id)
+    if proposal is None:
+        raise Revert(RevertCode.UNKNOWN_PROPOSAL, f"no proposal {proposal_id}")
+    return proposal
+
+
+def status_at(proposal: Proposal, window: int) -> ProposalStatus:
+    """Return the status; the queue may mark an expired proposal a block or more later."""
+    if proposal.status not in _OVER and window > proposal.expires_window:
+        return ProposalStatus.EXPIRED
+    return ProposalStatus(proposal.status)
+
+
+def proposal_ids(ctx: CallContext) -> range:
+    """Return all ids ever given, oldest first."""
+    return range(1, ctx.get_int(_NEXT_ID))
+
+
+def waiting_ids(ctx: CallContext) -> list[int]:
+    """Return the ids of the accepted proposals that wait for READYs, in order."""
+    joined = ctx.get(_WAITING)
+    return [
+        int.from_bytes(joined[at : at + _ID_BYTES], "big")
+        for at in range(0, len(joined), _ID_BYTES)
+    ]
+
+
+def counted(ctx: CallContext, proposal: Proposal) -> Proposal:
+    """Return the proposal with the votes that count: none of an era that has ended."""
+    if proposal.status != ProposalStatus.OPEN:
+        return proposal
+    return _of_era(proposal, ctx.get_int(_ERA))
+
+
+def _of_era(proposal: Proposal, era: int) -> Proposal:
+    return proposal if proposal.era == era else replace(proposal, yes=0, no=0, era=era)
