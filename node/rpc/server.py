@@ -49,6 +49,8 @@ class RpcConfig:
     token: str
     """Hex text of the file rpc.token; calls that act for the household need it."""
     is_testnet: bool = False
+    is_open_to_pages: bool = False
+    """Whether web pages of this machine may call (CORS): on chains for developers."""
 
 
 @final
@@ -115,7 +117,12 @@ class RpcServer:
             request: web.Request,
             handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
         ) -> web.StreamResponse:
-            return self._refusal(request) or await handler(request)
+            refusal = self._refusal(request)
+            if refusal is not None:
+                return refusal
+            if not self._config.is_open_to_pages:
+                return await handler(request)
+            return await _answer_page(request, handler)
 
         app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
         app.router.add_post("/", self._post)
@@ -214,6 +221,21 @@ class RpcServer:
 
     async def _serve_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _answer_page(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer with what a browser needs to hand it to a page, whose origin is allowed already."""
+    is_question = request.method == "OPTIONS"
+    response = web.Response(status=204) if is_question else await handler(request)
+    origin = request.headers.get("Origin")
+    if origin is not None and not response.prepared:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+        response.headers["Access-Control-Allow-Headers"] = "content-type"
+        response.headers["Vary"] = "Origin"
+    return response
 
 
 def _host_of(url: str) -> str | None:

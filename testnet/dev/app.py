@@ -61,6 +61,8 @@ class DevOptions:
             raise BadOption(f"port must lie in 1..65535, got {self.port}")
         if self.block_time_s < 0:
             raise BadOption(f"block time must not be negative, got {self.block_time_s}")
+        if self.state is not None and not self.state.absolute().parent.is_dir():
+            raise BadOption(f"{self.state}: its folder is not there")
         try:
             check_mnemonic(self.mnemonic)
         except DecodeError as error:
@@ -96,6 +98,13 @@ def _read_state(path: Path) -> DumpedState:
             return DumpedState.from_bytes(file.read(STATE_BYTES_MAX + 1))
     except OSError as error:
         raise BadState(path.name, f"cannot be read: {error.strerror}") from None
+
+
+def _write_state(path: Path, dumped: DumpedState) -> None:
+    try:
+        write_file(path, dumped.to_bytes(), mode=_SECRET_MODE)
+    except OSError as error:
+        raise BadState(str(path), f"cannot be written: {error.strerror}") from None
 
 
 def describe(dev: DevChain, options: DevOptions) -> dict[str, Any]:
@@ -191,7 +200,7 @@ async def serve(dev: DevChain, options: DevOptions, show: Callable[[], None]) ->
     error = await stopped
     await server.stop()
     if options.state is not None:
-        write_file(options.state, dev.dump().to_bytes(), mode=_SECRET_MODE)
+        _write_state(options.state, dev.dump())
     if error is not None:
         sys.stderr.write(f"the chain stops: {str(error) or repr(error)}\n")
     return 0 if error is None else 1

@@ -152,6 +152,25 @@ def test_a_subscriber_sees_what_takes_the_place_of_what_was_taken_back():
     assert int(second["timestamp"], 16) == int(first["timestamp"], 16) + 60
 
 
+def test_pages_of_this_machine_may_call_and_no_others():
+    async def ask_as(url, origin):
+        async with aiohttp.ClientSession(headers={"Origin": origin}) as session:
+            async with session.options(url) as asked:
+                pass
+            body = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
+            async with session.post(url, json=body) as said:
+                return asked, said
+
+    allowed = "Access-Control-Allow-Origin"
+    with running() as (said, _, _process):
+        for origin, status in (("http://localhost:3000", 200), ("https://example.org", 403)):
+            asked, answer = asyncio.run(ask_as(said["rpc"], origin))
+            assert answer.status == status
+            assert asked.status == (204 if status == 200 else 403)
+            shown = [response.headers.get(allowed) for response in (asked, answer)]
+            assert shown == [origin if status == 200 else None] * 2
+
+
 def test_state_is_kept_in_a_file_only(tmp_path):
     state = tmp_path / "dev.state"
     for height in (2, 3):
@@ -186,6 +205,7 @@ def test_wrong_options_and_a_taken_port_are_refused_in_a_line():
         for options, says in (
             (("--port", port), "choose another with --port"),
             (("--port", "0"), "port must lie in"),
+            (("--state", "/nowhere/at/all"), "its folder is not there"),
             (("--mnemonic", "a b c"), "mnemonic"),
             (("--window-ms", "0", "--port", port), "window_ms"),
         ):
