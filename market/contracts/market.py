@@ -82,6 +82,7 @@ class Market(NativeContract):
         Reverts:
             WRONG_PHASE: not while the window is negotiated.
             NOT_HOUSEHOLD, ALREADY_ENROLLED, INSUFFICIENT_FUNDS.
+            INSUFFICIENT_RESERVE, TOO_MANY: somebody joined after the window was opened.
 
         Emits: Enrolled; once ReserveLocked or ReserveMissing.
         """

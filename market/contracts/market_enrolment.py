@@ -45,6 +45,7 @@ from market.contracts.market_store import (
     set_conditions,
 )
 from market.contracts.membership import member_accounts, member_of
+from market.contracts.membership_change import capacity
 from market.contracts.meters import service_account
 from market.contracts.money_token import MONEY
 from market.contracts.storage import u64
@@ -81,11 +82,21 @@ def enrol(ctx: CallContext, window: int) -> None:
         # The first one opens the window: an idle community makes no blocks for empty windows.
         record = _lock_reserve(ctx, rules, window, record)
         ctx.schedule(load_calendar(ctx, rules, window).settled, SETTLE_DUE + u64(window))
+    _check_room(ctx, rules, window, record)
     MONEY.move(ctx.at(MONEY_TOKEN), household, MARKET, rules.deposit)
     book(ctx, held=rules.deposit)
     add_enrolment(ctx, window, Enrolment(account=ctx.caller, household=household))
     save_window(ctx, window, replace(record, enrolled=record.enrolled + 1))
     ctx.emit(Enrolled(window, ctx.caller, household, rules.deposit))
+
+
+def _check_room(ctx: CallContext, rules: Rules, window: int, record: WindowRecord) -> None:
+    """Refuse one more than the window can pay and settle: members may have come and gone since."""
+    if record.has_reserve and record.reserve < rules.reserve(record.enrolled + 1):
+        detail = f"window {window} was opened for {record.enrolled} households, enrol in the next"
+        raise Revert(RevertCode.INSUFFICIENT_RESERVE, detail)
+    if record.enrolled >= capacity(ctx.genesis):
+        raise Revert(RevertCode.TOO_MANY, f"{record.enrolled} households in window {window}")
 
 
 def _lock_reserve(
