@@ -1,6 +1,7 @@
 """Waiting for a seal: the one moment at which a transaction counts as acknowledged."""
 
 import asyncio
+import time
 from typing import final
 
 from crypto.hashing import keccak256
@@ -9,6 +10,7 @@ from node.records import BlockRecord
 from node.rpc.errors import Code, RpcFault
 from node.rpc.values import to_data
 from vm.errors import InvalidTransaction, TxReason
+from vm.transaction import Transaction
 
 SUBMIT_TIMEOUT_MS = 10_000
 SUBMIT_TIMEOUT_MAX_MS = 60_000
@@ -16,6 +18,10 @@ RECEIPT_WAIT_MS = 500
 """How long a question for the receipt of a waiting transaction is kept before it is answered null.
 ethers asks once, and again when it sees a new block: a block that is sealed between these two would
 be missed, and where nobody else trades no other comes."""
+RECEIPT_MIN_MS = 300
+"""How old a transaction of our own clients is when its receipt is first answered. ethers answers a
+repeated question from its memory for 250 ms: a program that has the receipt of its transaction any
+sooner signs the next one with the same nonce. Who is in a hurry has the calls that wait."""
 WAITERS_MAX = 4_096
 
 
@@ -27,7 +33,10 @@ class Submissions:
         self._chain = chain
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
         self._count = 0
+        self._admitted_ms: dict[bytes, int] = {}
+        """When those of the last RECEIPT_MIN_MS came; in order."""
         chain.on_block(self._on_block)
+        chain.on_transaction(self._on_transaction)
 
     async def submit(self, raw: bytes, timeout_ms: int) -> bytes:
         """Submit a raw transaction and return its hash once it is sealed.
@@ -50,13 +59,22 @@ class Submissions:
         return digest
 
     async def linger(self, digest: bytes) -> None:
-        """Return when a waiting transaction is sealed, or RECEIPT_WAIT_MS have passed.
+        """Wait until it is time to answer for the receipt of a transaction.
 
-        Returns at once where there is nothing to wait for, or where too many wait already.
+        That is when it is sealed and RECEIPT_MIN_MS old, or RECEIPT_WAIT_MS have passed. Returns
+        at once where there is nothing to wait for, or where too many wait already.
         """
-        is_waiting = self._chain.pending_transaction(digest) is not None
-        if is_waiting and self._count < WAITERS_MAX:
+        if self._count >= WAITERS_MAX:
+            return
+        if self._chain.pending_transaction(digest) is not None:
             await self._is_sealed_within(digest, RECEIPT_WAIT_MS)
+        age_ms = _now_ms() - self._admitted_ms.get(digest, -RECEIPT_MIN_MS)
+        if age_ms < RECEIPT_MIN_MS:
+            self._count += 1
+            try:
+                await asyncio.sleep((RECEIPT_MIN_MS - age_ms) / 1000)
+            finally:
+                self._count -= 1
 
     async def _is_sealed_within(self, digest: bytes, timeout_ms: int) -> bool:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -86,6 +104,17 @@ class Submissions:
                 return digest
             raise
 
+    def _on_transaction(self, tx: Transaction, is_own: bool) -> None:  # noqa: FBT001
+        if not is_own:
+            return
+        now_ms = _now_ms()
+        while self._admitted_ms:
+            oldest = next(iter(self._admitted_ms))
+            if now_ms - self._admitted_ms[oldest] < RECEIPT_MIN_MS:
+                break
+            del self._admitted_ms[oldest]
+        self._admitted_ms[tx.hash] = now_ms
+
     def _on_block(self, record: BlockRecord) -> None:
         if not self._waiting:
             return
@@ -93,3 +122,7 @@ class Submissions:
             for future in self._waiting.pop(digest, ()):
                 if not future.done():
                     future.set_result(None)
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

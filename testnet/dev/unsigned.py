@@ -30,7 +30,7 @@ _R: Final = 0x79BE667E_F9DCBBAC_55A06295_CE870B07_029BFCDB_2DCE28D9_59F2815B_16F
 """A point's coordinate, the generator's: some sender can be recovered."""
 
 
-def send(dev: DevChain, value: Json, estimate: Handler) -> bytes:
+async def send(dev: DevChain, value: Json, estimate: Handler) -> bytes:
     """Send a transaction for one of the accounts, or for an impersonated address.
 
     Args:
@@ -59,7 +59,7 @@ def send(dev: DevChain, value: Json, estimate: Handler) -> bytes:
     gas = call.gas
     if given.get("gas") is None:
         asked = {name: item for name, item in given.items() if name != "nonce"}
-        gas = read_quantity(_now(estimate(Args([asked]))), "gas")
+        gas = read_quantity(await _answer(estimate(Args([asked]))), "gas")
     nonce = given.get("nonce")
     fields = {
         "chain_id": chain.chain_id,
@@ -93,18 +93,17 @@ def _unsigned(sender: bytes, access_list: AccessList, fields: Mapping[str, Any])
     return bytes((TxKind.DYNAMIC_FEE,)) + rlp.encode(items)
 
 
-def _now(given: Any) -> Json:
-    assert not isinstance(given, Coroutine), "estimating does not wait"
-    answer: Json = given
-    return answer
+async def _answer(given: Any) -> Any:
+    """Return what a handler answers, at once or later."""
+    return await given if isinstance(given, Coroutine) else given
 
 
 def corrected(dev: DevChain, handler: Handler) -> Handler:
     """Return the handler with the true senders of transactions without a signature."""
 
-    def answer(args: Args) -> Out:
-        found = handler(args)
-        assert not isinstance(found, Coroutine), "these methods answer at once"
+    async def answer(args: Args) -> Out:
+        given = handler(args)
+        found = await given if isinstance(given, Coroutine) else given
         return _correct(dev, found) if dev.senders else found
 
     return answer

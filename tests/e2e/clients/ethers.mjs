@@ -140,6 +140,11 @@ await run({
     await assert.rejects(coin.transfer(facts.neighbour, 1n, { nonce: before }), { code: "NONCE_EXPIRED" });
   },
 
+  async "one transaction after the other, with ethers' own settings"() {
+    const plain = coin.connect(new Wallet(facts.key, new JsonRpcProvider(facts.http)));
+    for (const amount of [1n, 2n, 3n]) await sealed(plain.transfer(facts.neighbour, amount));
+  },
+
   async "every kind of transaction is taken"() {
     const fees = [
       { type: 0, gasPrice: 0n },

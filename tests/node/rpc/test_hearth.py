@@ -219,6 +219,36 @@ def test_a_question_for_the_receipt_of_what_waits_is_kept_a_moment():
     run(scenario)
 
 
+def test_the_receipt_of_our_own_clients_is_answered_when_ethers_has_forgotten_the_nonce(
+    monkeypatch,
+):
+    now = [1_000]
+    monkeypatch.setattr("node.rpc.submissions._now_ms", lambda: now[0])
+    slept = []
+    real_sleep = asyncio.sleep
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await real_sleep(0)
+
+    async def scenario(rig, client):
+        monkeypatch.setattr("node.rpc.submissions.asyncio.sleep", sleep)
+        digest = await client.call("eth_sendRawTransaction", hexed(rig.transfer(0, 1, 5)))
+        rig.seal()
+        for age_ms in (0, 100, 300, 301):
+            now[0] = 1_000 + age_ms
+            receipt = await client.call("eth_getTransactionReceipt", digest)
+            assert receipt["blockNumber"] == "0x1"
+        others = rig.transfer(0, 1, 6)
+        rig.chain.submit(others, is_own=False)
+        rig.seal()
+        others_hash = hexed(decode(others).hash)
+        assert (await client.call("eth_getTransactionReceipt", others_hash))["status"] == "0x1"
+
+    run(scenario)
+    assert [seconds for seconds in slept if seconds] == [0.3, 0.2]
+
+
 def test_the_receipt_of_what_is_not_sealed_is_null_all_the_same(monkeypatch):
     async def scenario(rig, client):
         digest = await client.call("eth_sendRawTransaction", hexed(rig.transfer(0, 1, 5)))
