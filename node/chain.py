@@ -149,9 +149,9 @@ class Chain:
         return None if record is None else Block(record.header, record.transactions)
 
     def record(self, block: int | bytes) -> BlockRecord | None:
-        """Return all of the block with this height or hash, or None."""
+        """Return all of the block with this height or hash; None if it is not there or not kept."""
         height = self.store.height_of(block) if isinstance(block, bytes) else block
-        if height is None or not 0 <= height <= self.height:
+        if height is None or not 0 <= height <= self.height or 0 < height < self.store.first:
             return None
         return self._record(height)
 

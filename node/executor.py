@@ -15,7 +15,9 @@ from crypto.hashing import Digest
 from crypto.merkle import SparseMerkleTree
 from node.errors import CorruptStore, NodeError
 from node.hand_over import HandOver
-from node.storage.block_store import BlockWrite, ChainStore
+from node.storage.block_store import ChainStore
+from node.storage.block_write import BlockWrite
+from vm.activation import ActivationTransaction
 from vm.block import Block, Header, block_digest, decode_block, encode_block
 from vm.draft import Execution
 from vm.errors import InvalidBlock, InvalidTransaction, TxReason

@@ -34,6 +34,8 @@ class NetworkConfig:
     """Transactions; the oldest are dropped."""
     relay_queue_bytes: int = 2 << 20
     """Negotiation envelopes; the oldest are dropped."""
+    snapshot_queue_bytes: int = 5 << 20
+    """Parts of snapshots; further ones are not queued: the peer asks again."""
     score_limit: int = 100
     """Points of suspicion at which a peer is disconnected."""
     score_decay_per_s: int = 1
@@ -60,3 +62,5 @@ class NetworkConfig:
                 return self.gossip_queue_bytes
             case Channel.RELAY:
                 return self.relay_queue_bytes
+            case Channel.SNAPSHOT:
+                return self.snapshot_queue_bytes

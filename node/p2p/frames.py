@@ -22,6 +22,8 @@ FRAME_BYTES_MAX = 1 + MAX_MESSAGE_BYTES
 """Largest frame: the channel and the largest consensus message."""
 HELLO_BYTES_MAX = 512
 NAME_LENGTH_MAX = 64
+SNAPSHOT_BYTES_MAX = (1 << 20) + (64 << 10)
+"""A part of a chunk, and what names it."""
 
 
 class Channel(IntEnum):
@@ -34,6 +36,8 @@ class Channel(IntEnum):
     """Blocks and bodies that somebody asked for: large, nobody's vote waits behind them."""
     TRANSACTIONS = 3
     RELAY = 4
+    SNAPSHOT = 6
+    """State in chunks, for a node that joins: what is left of the line."""
 
 
 FRAME_LIMITS = {
@@ -42,6 +46,7 @@ FRAME_LIMITS = {
     Channel.CATCH_UP: FRAME_BYTES_MAX,
     Channel.TRANSACTIONS: 1 + (1 << 20),
     Channel.RELAY: 1 + (16 << 10),
+    Channel.SNAPSHOT: 1 + SNAPSHOT_BYTES_MAX,
 }
 """Largest frame of each channel, channel byte included."""
 
@@ -69,7 +74,7 @@ def decode_frame(frame: bytes) -> tuple[Channel, bytes]:
     try:
         channel = Channel(frame[0])
     except ValueError:
-        raise DecodeError("frame.channel", f"must lie in 0..4, got {frame[0]}") from None
+        raise DecodeError("frame.channel", f"is not known: {frame[0]}") from None
     limit = FRAME_LIMITS[channel]
     if len(frame) > limit:
         raise DecodeError("frame", f"must be at most {limit} bytes on {channel.name}")

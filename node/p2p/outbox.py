@@ -49,7 +49,7 @@ class Outbox:
             match channel:
                 case Channel.HELLO | Channel.CONSENSUS:
                     return Push.STUCK
-                case Channel.CATCH_UP:
+                case Channel.CATCH_UP | Channel.SNAPSHOT:
                     self.dropped += 1
                     return Push.REFUSED
                 case Channel.TRANSACTIONS | Channel.RELAY:

@@ -6,7 +6,6 @@ mean; `docs/spec/storage.md` lists the keys.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import Final, final
@@ -20,8 +19,17 @@ from crypto.errors import DecodeError
 from crypto.hashing import DIGEST_BYTES, Digest
 from crypto.merkle import key_hash
 from node.errors import CorruptStore, HistoryUnavailable, StorageError, StoreLocked
+from node.storage.block_write import BlockWrite
 from node.storage.history import FIRST_KEY, HISTORY_BLOCKS, Batch, History, PastState
-from node.storage.rows import STATE_PREFIX, decode_seal, encode_seal, state_row, value_in
+from node.storage.pinned import PinnedState
+from node.storage.rows import (
+    NODE_PREFIX,
+    STATE_PREFIX,
+    decode_seal,
+    encode_seal,
+    state_row,
+    value_in,
+)
 
 STORAGE_VERSION = 3
 """Raised with every change of the keys or of what they hold."""
@@ -32,6 +40,7 @@ CHECKED_HEIGHTS = 20_000
 _VERSION_KEY: Final = b"!version"
 _GENESIS_KEY: Final = b"!genesis"
 _HEAD_KEY: Final = b"!head"
+_FIRST_KEY: Final = b"!first"
 _BLOCK: Final = b"b"
 _SEAL: Final = b"z"
 _RECEIPTS: Final = b"r"
@@ -39,7 +48,6 @@ _HEIGHT_OF: Final = b"h"
 _DIGEST_AT: Final = b"i"
 _TRANSACTION: Final = b"t"
 _BLOOM: Final = b"l"
-_NODE: Final = b"n"
 _MEMBERS: Final = b"e"
 
 _HEIGHT: Final = Struct(">Q")
@@ -50,28 +58,6 @@ _RECOVERY = (
     "Stop the node, move this directory away and start again: the node fetches the chain from "
     "its peers. Keep votes.log where it is."
 )
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockWrite:
-    """All that one block adds, changes and removes; written together or not at all."""
-
-    height: int
-    digest: Digest
-    body: bytes
-    seal: Seal | None
-    """None for genesis alone."""
-    receipts: bytes
-    transaction_hashes: tuple[bytes, ...]
-    """In the block's order, 32 bytes each."""
-    bloom: bytes | None
-    """Of the block's logs (256 bytes), None where it has none."""
-    changes: Iterable[tuple[bytes, bytes | None]]
-    nodes: dict[bytes, bytes | None]
-    """Changed nodes of the state tree, by path; None deletes."""
-    hand_over: bytes | None = None
-    """Encoded `node.hand_over.HandOver`, where this block changes the member set."""
 
 
 @final
@@ -106,6 +92,7 @@ class ChainStore:
         try:
             self._check_stamps(genesis_hash)
             self._head = self._read_head()
+            self._first = self._read_first()
             self._check_recent()
             self._history = self._open_history()
         except BaseException:
@@ -119,12 +106,22 @@ class ChainStore:
     def reopen(self) -> None:
         """Go on from what the database holds now: its owner has put back an earlier content."""
         self._head = self._read_head()
+        self._first = self._read_first()
         self._history = self._open_history()
 
     @property
     def head(self) -> tuple[Height, Digest] | None:
         """Height and hash of the newest block, None before genesis is written."""
         return self._head
+
+    @property
+    def first(self) -> Height:
+        """Lowest height from which on all blocks are there: 1, or where a snapshot began."""
+        return self._first
+
+    def pin(self) -> PinnedState:
+        """Return the state as it is now, which does not move with the head."""
+        return PinnedState(self._db)
 
     # Writing.
 
@@ -146,6 +143,37 @@ class ChainStore:
         except plyvel.Error as error:
             raise self._failure(error) from error
         self._head = (Height(block.height), block.digest)
+
+    def write_base(
+        self,
+        genesis: BlockWrite,
+        base: BlockWrite,
+        hand_overs: Iterable[tuple[int, Digest, bytes]],
+    ) -> None:
+        """Begin the chain at `base`, whose state is here already; durable when it returns.
+
+        Args:
+            genesis: block 0.
+            base: a later block. Of what lies between there is nothing.
+            hand_overs: height and hash of each block that begins an epoch, and its encoding.
+
+        Raises:
+            StorageError: there is a chain already, or the disk fails.
+        """
+        if self._head is not None:
+            raise StorageError(f"{self._path} holds a chain already")
+        height = _HEIGHT.pack(base.height)
+        try:
+            with self._db.write_batch(sync=True, transaction=True) as batch:
+                for at, digest, hand_over in hand_overs:
+                    batch.put(_MEMBERS + _HEIGHT.pack(at + 1), hand_over)
+                    batch.put(_DIGEST_AT + _HEIGHT.pack(at), digest)
+                self._put_block(batch, genesis, _HEIGHT.pack(0))
+                self._put_block(batch, base, height)
+                batch.put(_FIRST_KEY, height)
+        except plyvel.Error as error:
+            raise self._failure(error) from error
+        self.reopen()
 
     def _put_block(self, batch: Batch, block: BlockWrite, height: bytes) -> None:
         put = batch.put
@@ -175,9 +203,9 @@ class ChainStore:
                 batch.put(*state_row(key, value))
         for path, node in block.nodes.items():
             if node is None:
-                batch.delete(_NODE + path)
+                batch.delete(NODE_PREFIX + path)
             else:
-                batch.put(_NODE + path, node)
+                batch.put(NODE_PREFIX + path, node)
 
     # State.
 
@@ -216,7 +244,7 @@ class ChainStore:
 
     def node(self, path: bytes) -> bytes | None:
         """Return a node of the state tree at the head, or None."""
-        return self._get(_NODE + path)
+        return self._get(NODE_PREFIX + path)
 
     # Member sets.
 
@@ -293,8 +321,8 @@ class ChainStore:
         return tuple(blocks)
 
     def sealed_block(self, height: int) -> SealedBlock | None:
-        """Return the block at `height` with its seal; None for genesis and above the head."""
-        if self._head is None or not 1 <= height <= self._head[0]:
+        """Return the block at `height` with its seal; None for genesis and what is not kept."""
+        if self._head is None or not self._first <= height <= self._head[0]:
             return None
         body, seal = self.body(height), self.seal(height)
         if body is None or seal is None:
@@ -348,6 +376,10 @@ class ChainStore:
             raise self._corrupt(f"head must be 40 bytes, got {len(data)}")
         return Height(_HEIGHT.unpack(data[: _HEIGHT.size])[0]), Digest(data[_HEIGHT.size :])
 
+    def _read_first(self) -> Height:
+        data = self._get(_FIRST_KEY)
+        return Height(1 if data is None else self._unpack(_HEIGHT, data)[0])
+
     def _check_recent(self) -> None:
         """Refuse a gap below the head: LevelDB drops a damaged record of its log silently.
 
@@ -356,7 +388,7 @@ class ChainStore:
         if self._head is None:
             return
         last = self._head[0]
-        first = max(0, last - CHECKED_HEIGHTS + 1)
+        first = max(0 if self._first == 1 else self._first, last - CHECKED_HEIGHTS + 1)
         start, stop = _DIGEST_AT + _HEIGHT.pack(first), _DIGEST_AT + _HEIGHT.pack(last)
         try:
             keys = self._db.iterator(start=start, stop=stop, include_stop=True, include_value=False)

@@ -11,6 +11,7 @@ from crypto.merkle import key_hash
 SEAL_BYTES_MAX: Final = 16 << 10
 """Bound of an encoded seal: MAX_MEMBERS signatures with their indexes."""
 STATE_PREFIX: Final = b"s"
+NODE_PREFIX: Final = b"n"
 _LENGTH: Final = Struct(">H")
 
 

@@ -12,7 +12,8 @@ from crypto.errors import DecodeError
 from crypto.hashing import Digest, tagged_hash
 from crypto.merkle import key_hash
 from node.errors import CorruptStore, StorageError, StoreLocked
-from node.storage.block_store import BlockWrite, ChainStore
+from node.storage.block_store import ChainStore
+from node.storage.block_write import BlockWrite
 from node.storage.rows import decode_seal, encode_seal, read_state_row, state_row
 
 GENESIS = tagged_hash(b"test/genesis")

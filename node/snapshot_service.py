@@ -1,0 +1,334 @@
+"""Snapshots over the links: serves those who join, and joins by one where that is far shorter.
+
+A node that begins far below its peers fetches the state at a recent block, certified by seals from
+genesis on, and replays only what came after. Meanwhile its replica rests. When all is there, or
+nobody has the rest, the node is opened anew (`Reopen`): on the new database, or to replay blocks
+as ever.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Final, final
+
+import structlog
+
+from crypto.errors import DecodeError
+from crypto.hashing import keccak256
+from node.chain import Chain
+from node.errors import NodeError
+from node.executor import encode_receipts
+from node.hand_over import HandOver
+from node.links import Links
+from node.p2p.frames import Channel
+from node.snapshot_download import Ask, Blame, Fetched, Outcome, SnapshotDownload, best_offer
+from node.snapshot_server import SnapshotServer
+from node.snapshot_wire import (
+    AskOffers,
+    GetPart,
+    Gone,
+    Offer,
+    Offers,
+    Part,
+    SnapshotMessage,
+    decode_snapshot_message,
+    encode_snapshot_message,
+)
+from node.storage.block_write import BlockWrite
+from node.storage.store_import import BaseBlock, StoreImport
+from vm.block import encode_block
+from vm.receipt import logs_bloom
+
+JOIN_BLOCKS: Final = 512
+"""A node that has no chain yet and is so many blocks behind joins by a snapshot."""
+JOIN_BLOCKS_KEEPING: Final = 20_000
+"""The same for one that has a chain: by a snapshot it loses the blocks that it has."""
+GATHER_MS: Final = 400
+"""After the first offer the others' are awaited for so long: more peers, more speed."""
+TICK_S: Final = 0.25
+WAITING_MAX: Final = 4
+"""Questions of one peer that wait for an answer."""
+SERVE_BYTES_PER_S: Final = 24 << 20
+"""To all who join together; who votes goes first."""
+
+_log = structlog.get_logger("snapshot")
+
+
+@final
+class Reopen(NodeError):
+    """The node must be opened anew; with a fresh database in place of its own, if there is one."""
+
+    def __init__(self, fresh: Path | None) -> None:
+        super().__init__("the chain's database is to be opened anew")
+        self.fresh = fresh
+
+
+@final
+class SnapshotService:
+    """One node's snapshots. Lives on its event loop."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        links: Links,
+        folder: Path,
+        rest: Callable[[], None],
+        reopen: Callable[[Reopen], None],
+        may_join: bool = True,
+    ) -> None:
+        """Nothing is sent before a link is up.
+
+        Args:
+            chain: is served; and compared with what the others have.
+            links: to the peers.
+            folder: where a database in the making may lie.
+            rest: stops the replica; called when a download begins.
+            reopen: called once, after `rest`, with what must be done.
+            may_join: False only serves.
+        """
+        self._chain = chain
+        self._links = links
+        self._folder = folder
+        self._rest = rest
+        self._reopen = reopen
+        self._may_join = may_join
+        self.server = SnapshotServer(chain)
+        self._waiting: dict[int, deque[GetPart]] = {}
+        self._serving: asyncio.TimerHandle | None = None
+        self._offers: dict[int, tuple[Offer, ...]] = {}
+        self._choice: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._into: StoreImport | None = None
+        self.download: SnapshotDownload | None = None
+
+    def close(self) -> None:
+        """Stop; what was fetched so far stays on disk."""
+        for timer in (self._serving, self._choice, self._ticker):
+            if timer is not None:
+                timer.cancel()
+        if self._into is not None:
+            self._into.close()
+            self._into = None
+        self._may_join = False
+        self.download = None
+        self.server.close()
+
+    # Links.
+
+    def on_up(self, peer: int) -> None:
+        """Ask what the peer offers."""
+        if self._may_join:
+            self._send(peer, AskOffers())
+
+    def on_down(self, peer: int) -> None:
+        """Forget what the peer offered and asked for."""
+        self._waiting.pop(peer, None)
+        self._offers.pop(peer, None)
+        if self.download is not None:
+            self.download.drop_peer(peer)
+            self._go_on()
+
+    def on_frame(self, peer: int, payload: bytes) -> None:
+        """Take a payload of the snapshot channel."""
+        try:
+            message = decode_snapshot_message(payload)
+        except DecodeError as error:
+            self._links.suspect(peer, str(error))
+            return
+        match message:
+            case AskOffers():
+                self._send(peer, self.server.offers())
+            case GetPart():
+                self._queue(peer, message)
+            case Offers(offers):
+                self._on_offers(peer, offers)
+            case Part():
+                self._on_part(peer, message)
+            case Gone():
+                if self.download is not None:
+                    self.download.on_gone(peer, message)
+                    self._go_on()
+
+    # Serving.
+
+    def _queue(self, peer: int, asked: GetPart) -> None:
+        waiting = self._waiting.setdefault(peer, deque())
+        if len(waiting) >= WAITING_MAX:
+            self._links.suspect(peer, "asks for more of a snapshot than it was given", points=1)
+            return
+        waiting.append(asked)
+        if self._serving is None:
+            self._serving = asyncio.get_running_loop().call_later(0, self._serve_one)
+
+    def _serve_one(self) -> None:
+        """Answer one question, of each peer in turn; then leave the loop as long as it took."""
+        self._serving = None
+        if not self._waiting:
+            return
+        begin = perf_counter()
+        peer = next(iter(self._waiting))
+        waiting = self._waiting.pop(peer)
+        asked = waiting.popleft()
+        if waiting:
+            self._waiting[peer] = waiting
+        answer = self.server.part(asked)
+        size = 0
+        if answer is not None:
+            self._send(peer, answer)
+            size = len(answer.data) if isinstance(answer, Part) else 0
+        if self._waiting:
+            pause_s = max(perf_counter() - begin, size / SERVE_BYTES_PER_S)
+            self._serving = asyncio.get_running_loop().call_later(pause_s, self._serve_one)
+
+    # Joining.
+
+    def _on_offers(self, peer: int, offers: tuple[Offer, ...]) -> None:
+        if not self._may_join:
+            return
+        self._offers[peer] = offers
+        if self.download is not None:
+            if self.download.offer.digest in (offer.digest for offer in offers):
+                self.download.add_peer(peer)
+                self._go_on()
+        elif self._choice is None and self._best() is not None:
+            loop = asyncio.get_running_loop()
+            self._choice = loop.call_later(GATHER_MS / 1000, self._choose)
+
+    def _best(self) -> tuple[int, Offer] | None:
+        height = self._chain.height
+        return best_offer(self._offers, height + (JOIN_BLOCKS_KEEPING if height else JOIN_BLOCKS))
+
+    def _choose(self) -> None:
+        self._choice = None
+        best = self._best()
+        if best is None or self.download is not None:
+            return
+        self._rest()
+        peer, offer = best
+        self._into = StoreImport.open(self._folder, offer.digest)
+        self.download = SnapshotDownload(offer, peer, self._genesis(), self._into.tops)
+        for other, offers in self._offers.items():
+            if offer.digest in (each.digest for each in offers):
+                self.download.add_peer(other)
+        _log.info("joins by a snapshot", height=offer.header.number, missing=self.download.missing)
+        self._tick()
+
+    def _genesis(self) -> HandOver:
+        return HandOver.from_bytes(self._chain.store.hand_overs()[0][1])
+
+    def _tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self._go_on()
+
+    def _on_part(self, peer: int, part: Part) -> None:
+        if self.download is not None:
+            self._perform(self.download.on_part(peer, part, self._now_ms()))
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask for more, or come to an end."""
+        download = self.download
+        if download is None:
+            return
+        if download.is_complete:
+            self._finish(download)
+        elif download.is_refused or not download.peers:
+            self._give_up(download)
+        else:
+            self._perform(download.tick(self._now_ms()))
+
+    def _perform(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            match outcome:
+                case Ask(peer, message):
+                    self._send(peer, message)
+                case Blame(peer, reason):
+                    self._offers.pop(peer, None)
+                    self._links.suspect(peer, reason, points=50)
+                case Fetched(number, entries, chunk):
+                    assert self._into is not None, "a download writes into it"
+                    self._into.put_chunk(number, entries, chunk)
+
+    def _give_up(self, download: SnapshotDownload) -> None:
+        """Fetch another block's state; replay blocks where nobody offers one."""
+        assert self._into is not None, "a download writes into it"
+        _log.warning("snapshot is not to be had", height=download.offer.header.number)
+        self._into.close()
+        self._into = self.download = None
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._best() is not None:
+            self._choose()
+        else:
+            self._end(None)
+
+    def _finish(self, download: SnapshotDownload) -> None:
+        assert self._into is not None, "a download writes into it"
+        into, self._into = self._into, None
+        machine = self._chain.machine
+        into.finish(
+            base_block(download, genesis_write(self._chain)),
+            download.offer.header.state_root,
+            machine.genesis.hash,
+        )
+        _log.info("snapshot is complete", height=download.offer.header.number)
+        self._end(self._folder)
+
+    def _end(self, fresh: Path | None) -> None:
+        self.download = None
+        self._may_join = False
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._reopen(Reopen(fresh))
+
+    def _send(self, peer: int, message: SnapshotMessage) -> None:
+        self._links.send(peer, Channel.SNAPSHOT, encode_snapshot_message(message))
+
+    def _now_ms(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1000)
+
+
+def genesis_write(chain: Chain) -> BlockWrite:
+    """Return what a database holds of block 0 beside the state."""
+    store = chain.store
+    body, receipts = store.body(0), store.receipts(0)
+    assert body is not None and receipts is not None, "every chain has block 0"  # noqa: PT018
+    return BlockWrite(
+        height=0,
+        digest=store.digest(0),
+        body=body,
+        seal=None,
+        receipts=receipts,
+        transaction_hashes=(),
+        bloom=None,
+        changes=(),
+        nodes={},
+    )
+
+
+def base_block(download: SnapshotDownload, genesis: BlockWrite) -> BaseBlock:
+    """Return what a database needs to begin at the block that was fetched."""
+    block, receipts, seal = download.block, download.receipts, download.offer.seal
+    assert block is not None and receipts is not None, "all items have come"  # noqa: PT018
+    logs = [log for receipt in receipts for log in receipt.logs]
+    write = BlockWrite(
+        height=block.header.number,
+        digest=block.header.hash,
+        body=encode_block(block),
+        seal=seal,
+        receipts=encode_receipts(receipts),
+        transaction_hashes=tuple(keccak256(raw) for raw in block.transactions),
+        bloom=logs_bloom(logs) if logs else None,
+        changes=(),
+        nodes={},
+    )
+    return BaseBlock(
+        write=write,
+        genesis=genesis,
+        hand_overs=[
+            (step.header.number, step.header.hash, step.to_bytes()) for step in download.hand_overs
+        ],
+    )
