@@ -4,7 +4,7 @@ Each has the name and the answer that tools know; `ALIASES` lists further names 
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, final
+from typing import Final, final
 
 from crypto.hashing import keccak256
 from node.rpc.dispatch import Handler
@@ -210,8 +210,8 @@ class DevMethods:
 
     # Accounts.
 
-    def send(self, args: Args) -> Out:
-        return to_data(send(self._dev, args.get(0), self._served["eth_estimateGas"]))
+    async def send(self, args: Args) -> Out:
+        return to_data(await send(self._dev, args.get(0), self._served["eth_estimateGas"]))
 
     def sign(self, args: Args) -> Out:
         """Sign a message under Ethereum's prefix (EIP-191, version 0x45)."""
@@ -233,9 +233,10 @@ def _message(value: Json) -> bytes:
 def _readable(handler: Handler) -> Handler:
     """Return the handler with this package's refusals in words for the caller."""
 
-    def answer(args: Args) -> "Out | Coroutine[Any, Any, Out]":
+    async def answer(args: Args) -> Out:
         try:
-            return handler(args)
+            given = handler(args)
+            return await given if isinstance(given, Coroutine) else given
         except TestnetError as error:
             raise RpcFault(Code.SERVER, str(error)) from None
 

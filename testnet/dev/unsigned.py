@@ -102,8 +102,7 @@ def corrected(dev: DevChain, handler: Handler) -> Handler:
     """Return the handler with the true senders of transactions without a signature."""
 
     async def answer(args: Args) -> Out:
-        given = handler(args)
-        found = await given if isinstance(given, Coroutine) else given
+        found = await _answer(handler(args))
         return _correct(dev, found) if dev.senders else found
 
     return answer

@@ -350,9 +350,9 @@ def test_an_impersonated_address_sends_without_a_key():
     contract, stranger = rig.deploy(), keccak256(b"somebody")[12:]
     asked = {"from": "0x" + stranger.hex(), "to": "0x" + contract.hex()}
     with pytest.raises(DevRefusal, match="unknown account"):
-        send(rig.dev, asked, estimate)
+        asyncio.run(send(rig.dev, asked, estimate))
     impersonate(rig.dev, stranger)
-    digest = send(rig.dev, asked, estimate)
+    digest = asyncio.run(send(rig.dev, asked, estimate))
     assert rig.receipt(digest).status == 1
     assert rig.dev.senders[digest] == stranger
     assert rig.count(contract)[0] == 1
@@ -361,7 +361,7 @@ def test_an_impersonated_address_sends_without_a_key():
         impersonate(rig.dev, contract)
     rig.dev.impersonated.clear()
     with pytest.raises(DevRefusal, match="unknown account"):
-        send(rig.dev, asked, estimate)
+        asyncio.run(send(rig.dev, asked, estimate))
 
 
 def test_the_first_contract_of_account_0_is_where_tutorials_show_it():
