@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from consensus.sim.faults import Profile
     from consensus.sim.fuzz import FuzzReport, SeedResult
     from consensus.sim.hunt import MutantResult
+    from consensus.sim.twins import TwinsReport
 
 PROGRESS_EVERY = 100
 """Seeds between two lines of progress."""
@@ -23,6 +24,10 @@ PROGRESS_EVERY = 100
 @click.option("--profile", metavar="NAME", help="Draw faults from one profile; otherwise by seed.")
 @click.option("--n", "n", type=click.IntRange(4, 40), help="Members; otherwise 4 to 7 by seed.")
 @click.option("--mutants", is_flag=True, help="Plant known bugs and see that each is caught.")
+@click.option("--twins", is_flag=True, help="One member twice: every schedule of --views views.")
+@click.option(
+    "--views", type=click.IntRange(1, 6), default=4, show_default=True, help="Of --twins."
+)
 @click.option("--real-signatures", "is_real", is_flag=True, help="Ed25519, not the fast stand-in.")
 @click.option("--evm", is_flag=True, help="Random transactions in our EVM and in another.")
 @click.option("--cases", type=click.IntRange(1), help="With --evm: seeds from --seed on; 1,000.")
@@ -42,6 +47,8 @@ def command(
     profile: str | None,
     n: int | None,
     mutants: bool,
+    twins: bool,
+    views: int,
     is_real: bool,
     evm: bool,
     cases: int | None,
@@ -63,6 +70,7 @@ def command(
       hearth fuzz --seed 17 --n 4
       hearth fuzz --seed 17 --profile liars
       hearth fuzz --mutants --json
+      hearth fuzz --twins --n 4 --views 4 --json
       hearth fuzz --evm --cases 100000 --json
     """
     processes = workers or os.cpu_count() or 1
@@ -83,6 +91,8 @@ def command(
     ns = NS if n is None else (n,)
     if mutants:
         _run_mutants(processes, is_json=is_json)
+    elif twins:
+        _run_twins(n or 4, views, processes, is_json=is_json)
     elif seed is not None:
         _run_one(seed, ns, chosen, is_real=is_real, is_json=is_json)
     else:
@@ -206,3 +216,21 @@ def _run_mutants(workers: int, *, is_json: bool) -> None:
     survivors = [result.name for result in results if not result.caught]
     if survivors:
         raise CommandError(f"not caught: {', '.join(survivors)}")
+
+
+def _run_twins(n: int, views: int, workers: int, *, is_json: bool) -> None:
+    from consensus.sim.twins import enumerate_twins
+
+    def on_twin(report: "TwinsReport") -> None:
+        progress(f"{report.scenarios} scenarios, {report.states} states at the end")
+
+    report = enumerate_twins(n, views, workers=workers, on_twin=on_twin)
+    found = report.to_json()
+    if is_json:
+        print_json(found)
+    else:
+        rows = {key: value for key, value in found.items() if key != "violation_list"}
+        print_fields("One member twice, every schedule", rows)
+    if report.violations:
+        first = report.violations[0]
+        raise CommandError(f"member {first.twin} twice: {first.message}: {first.choices}")

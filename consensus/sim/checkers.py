@@ -97,14 +97,6 @@ class SignOnce:
                 f"{vote.kind.name} in {_slot_text(slot)}",
             )
 
-    def summary(self) -> list[object]:
-        """All that was signed, as plain data in one order."""
-        signed = [
-            (member, int(kind), slot.epoch, slot.term, slot.view, slot.height, digest)
-            for (member, kind, slot), digest in self._signed.items()
-        ]
-        return [sorted(signed), sorted(self._asked.items())]
-
     def has_noted(self, vote: SignedVote) -> bool:
         """The same for a vote of any kind."""
         return self.has_signed(vote.sender, vote.kind, _key_slot(vote), vote.digest)

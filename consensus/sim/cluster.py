@@ -191,7 +191,7 @@ class Instance:
                 is_flooder=self.index in cluster.plan.flooders,
             )
         return Replica(
-            config=CONFIG,
+            config=cluster.config,
             genesis_hash=GENESIS_DIGEST,
             membership=cluster.membership,
             head=head,
@@ -398,9 +398,17 @@ class Instance:
 class Cluster:
     """All instances, and the checkers that watch the correct ones."""
 
-    def __init__(self, plan: FaultPlan, driver: Driver, *, is_real: bool = False) -> None:
+    def __init__(
+        self,
+        plan: FaultPlan,
+        driver: Driver,
+        *,
+        is_real: bool = False,
+        config: ConsensusConfig = CONFIG,
+    ) -> None:
         self.plan = plan
         self.driver = driver
+        self.config = config
         self.fired: Counter[str] = Counter()
         self.keys = cluster_keys(plan.n, is_real=is_real)
         self.membership = Membership(epoch=Epoch(0), members=self.keys.public)

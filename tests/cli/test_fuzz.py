@@ -68,3 +68,11 @@ def test_a_seed_runs_under_the_profile_it_is_told():
 )
 def test_what_cannot_be_run_is_refused(arguments):
     assert invoke(*arguments).exit_code == 2
+
+
+def test_twins_are_enumerated():
+    report = json.loads(invoke("--twins", "--views", "1", "--workers", "1", "--json").stdout)
+    assert report["exhaustive"] is True
+    assert report["violations"] == 0
+    assert report["scenarios"] > report["states"] > 50
+    assert invoke("--twins", "--views", "0").exit_code == 2
