@@ -23,6 +23,7 @@ from market.abi import (
     CONDITIONS_BYTES_MAX,
     ENDPOINT_CHARS_MAX,
     EVENTS,
+    EVIDENCE_BYTES_MAX,
     FUNCTIONS,
     MEMBER_NAME_CHARS_MAX,
     METER_ID_CHARS_MAX,
@@ -51,6 +52,7 @@ _BOUNDS = {
     "conditions": CONDITIONS_BYTES_MAX,
     "consent": ACCOUNT_SIGNATURE_BYTES,
     "endpoint": ENDPOINT_CHARS_MAX,
+    "evidence": EVIDENCE_BYTES_MAX,
     "extensions": 1,  # Always empty (EIP-5267).
     "keys": MEMBERS_MAX,
     "meterId": METER_ID_CHARS_MAX,

@@ -1,5 +1,6 @@
 """The native contracts of this chain, in the order of their addresses: the order of genesis."""
 
+from market.contracts.accountability import Accountability
 from market.contracts.energy_token import ENERGY
 from market.contracts.market import Market
 from market.contracts.membership import Membership
@@ -17,4 +18,5 @@ NATIVES: tuple[NativeContract, ...] = (
     Ramp(),
     Meters(),
     Market(),
+    Accountability(),
 )

@@ -150,6 +150,7 @@ interface IMarket {
     /// Reverts:
     ///     WRONG_PHASE: not while the window is negotiated.
     ///     NOT_HOUSEHOLD, ALREADY_ENROLLED, INSUFFICIENT_FUNDS.
+    ///     INSUFFICIENT_RESERVE, TOO_MANY: somebody joined after the window was opened.
     ///
     /// Emits: Enrolled; once ReserveLocked or ReserveMissing.
     function enrol(uint64 window) external;

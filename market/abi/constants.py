@@ -12,6 +12,7 @@ MONEY_TOKEN = (0x0103).to_bytes(20, "big")
 RAMP = (0x0104).to_bytes(20, "big")
 METERS = (0x0105).to_bytes(20, "big")
 MARKET = (0x0107).to_bytes(20, "big")
+ACCOUNTABILITY = (0x010B).to_bytes(20, "big")
 
 ADDRESSES: dict[str, bytes] = {
     "Membership": MEMBERSHIP,
@@ -21,8 +22,12 @@ ADDRESSES: dict[str, bytes] = {
     "Ramp": RAMP,
     "Meters": METERS,
     "Market": MARKET,
+    "Accountability": ACCOUNTABILITY,
 }
 """Contract name to address, in the order of the addresses."""
+
+EVIDENCE_BYTES_MAX = 20 * 1024
+"""Of `reportEvidence`: a VIEW-CHANGE with the proofs of the largest member set, and a vote."""
 
 NATIVE_ADDRESS_MIN = (0x0100).to_bytes(20, "big")
 NATIVE_ADDRESS_MAX = (0x01FF).to_bytes(20, "big")

@@ -277,6 +277,27 @@ class BatchAnchored:
     batch_hash: bytes
 
 
+# Accountability -----------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EvidenceReported:
+    """The holder of `node_key` is convicted by two of its own signatures."""
+
+    SIGNATURE: ClassVar[str] = (
+        "EvidenceReported(bytes32 indexed nodeKey,uint8 offence,uint8 kind,uint64 epoch,"
+        "uint64 term,uint64 atView,uint64 height)"
+    )
+    node_key: bytes
+    offence: int
+    kind: int
+    epoch: int
+    term: int
+    at_view: int
+    height: int
+
+
 EVENTS: dict[str, tuple[type[Event], ...]] = {
     "Membership": (
         Proposed,
@@ -331,5 +352,6 @@ EVENTS: dict[str, tuple[type[Event], ...]] = {
         CapSet,
         EnergyDebt,
     ),
+    "Accountability": (EvidenceReported,),
 }
 """Contract name to the events that it emits."""

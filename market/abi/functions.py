@@ -274,5 +274,18 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
         _view("escrow", "uint64 window", "uint256 energy"),
         _view("energyDebt", "address household", "uint256 debt"),
     ),
+    "Accountability": _table(
+        Function("reportEvidence", "bytes evidence", "bytes32 nodeKey"),
+        _view(
+            "offences",
+            "uint64 first",
+            "(bytes32 nodeKey,uint8 offence,uint8 kind,uint64 epoch,uint64 term,uint64 atView,"
+            "uint64 height,uint64 reportedHeight)[]",
+            "Offence",
+        ),
+        _view("count", "", "uint64 offences"),
+        _view("offencesOf", "bytes32 nodeKey", "uint64 offences"),
+        _view("isRecorded", "bytes evidence", "bool recorded"),
+    ),
 }
 """Contract name to function name to function. `agentsOf` and `enrolments` return "address[]"."""

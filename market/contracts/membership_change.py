@@ -35,6 +35,7 @@ from market.contracts.membership_store import (
     put_accounts,
     put_member,
 )
+from market.contracts.past_sets import keep_set
 from vm.errors import Revert
 from vm.gas import deadline_entry_gas
 from vm.genesis import Genesis
@@ -102,6 +103,7 @@ def activate(ctx: CallContext, proposal_id: int) -> None:
     proposal = load_proposal(ctx, proposal_id)
     _EFFECTS[ProposalKind(proposal.kind)](ctx, proposal_id, proposal)
     finish(ctx, proposal_id, proposal, ProposalStatus.ACTIVE)
+    keep_set(ctx, ctx.member_set())
     members = ctx.change_members(keys)
     ctx.emit(
         MembersChanged(members.epoch, proposal_id, proposal.kind, proposal.account, members.hash())
