@@ -96,6 +96,15 @@ class Chain:
         return self.executor.head.number
 
     @property
+    def oldest_block(self) -> int:
+        """Lowest height from which on all blocks are kept; above 0 where a snapshot began.
+
+        Block 0 is there in any case.
+        """
+        first = self.store.first
+        return 0 if first == 1 else first
+
+    @property
     def tree(self) -> SparseMerkleTree:
         """The state tree at the head."""
         return self.executor.tree

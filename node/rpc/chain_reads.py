@@ -123,6 +123,15 @@ def read_state(chain: Chain, value: Json) -> StateView:
     return StateView(header, state, header.time_ms, is_pending=False)
 
 
+def require_blocks(chain: Chain, first: int) -> None:
+    """Raise RpcFault unless all blocks from `first` on are kept: a gap must not look empty."""
+    if first < chain.oldest_block:
+        raise RpcFault(
+            Code.SERVER,
+            f"pruned history unavailable: blocks below {chain.oldest_block} are not kept here",
+        )
+
+
 def oldest_state(chain: Chain) -> int:
     """Return the height of the oldest block whose state can be asked for."""
     try:
@@ -205,7 +214,9 @@ def read_log_range(chain: Chain, value: Json) -> LogRange:
     last = _height(chain, given.get("toBlock"), "filter.toBlock")
     if last is not None and (chain.height if first is None else first) > last:
         raise BadValue("invalid block range params")
-    return LogRange(addresses, topics, chain.height if first is None else first, last)
+    first = chain.height if first is None else first
+    require_blocks(chain, first)
+    return LogRange(addresses, topics, first, last)
 
 
 def _height(chain: Chain, value: Json, field: str) -> int | None:

@@ -113,9 +113,9 @@ class DebugMethods:
     async def _replayed(self, record: BlockRecord, index: int) -> Subject:
         """Execute a block again up to the transaction at `index`, which is the subject."""
         machine, raws = self._chain.machine, record.transactions
-        parent = self._chain.header(record.height - 1)
-        assert parent is not None, "genesis has no transactions"
         state = self._chain.state_at(record.height - 1)
+        parent = self._chain.header(record.height - 1)
+        assert parent is not None, "genesis has no transactions, and a base block no state below"
         draft = machine.replay(parent, Block(record.header, raws), state)
         for place, raw in enumerate(raws[:index], 1):
             machine.replay_next(draft, raw)

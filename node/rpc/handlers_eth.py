@@ -124,12 +124,13 @@ class EthMethods:
             raise BadValue("newestBlock: is above the head")
         percentiles = args.get(2)
         rewards = 0 if percentiles is None else _percentiles(percentiles)
-        count = min(asked, FEE_HISTORY_MAX, record.height + 1)
+        kept = record.height + 1 - min(record.height, self._chain.oldest_block)
+        count = min(asked, FEE_HISTORY_MAX, kept)
         first = record.height + 1 - count
         ratios: list[Out] = []
         for height in range(first, record.height + 1):
             header = self._chain.header(height)
-            assert header is not None, "every height up to the head has a header"
+            assert header is not None, "from the oldest block on every height has a header"
             ratios.append(header.gas_used / self._gas_limit)
         answer: dict[str, Out] = {
             "oldestBlock": to_quantity(first),
@@ -141,10 +142,10 @@ class EthMethods:
         return answer
 
     def capabilities(self, _: Args) -> Out:
-        """From which block on what can be asked: all but old state is kept for ever."""
+        """From which block on what can be asked: where a snapshot began, what was before is not."""
         chain = self._chain
         height = to_quantity(chain.height)
-        everything: Out = {"disabled": False, "oldestBlock": "0x0"}
+        everything: Out = {"disabled": False, "oldestBlock": to_quantity(chain.oldest_block)}
         return {
             "head": {"number": height, "hash": to_data(chain.head.hash)},
             "state": {"disabled": False, "oldestBlock": to_quantity(oldest_state(chain))},

@@ -226,7 +226,7 @@ class OtterscanMethods:
         address, start, size = _search(args)
         chain = self._chain
         found: list[tuple[BlockRecord, int]] = []
-        first = 0 if start == 0 else start + 1
+        first = max(chain.oldest_block, 0 if start == 0 else start + 1)
         height = first - 1
         heights = range(first, min(chain.height + 1, first + SEARCH_BLOCKS_MAX))
         for turn, height in enumerate(heights):
@@ -242,11 +242,11 @@ class OtterscanMethods:
 
     def _down(self, first: int) -> range:
         """Return the heights that one search reads, downwards."""
-        return range(first, max(first - SEARCH_BLOCKS_MAX, -1), -1)
+        return range(first, max(first - SEARCH_BLOCKS_MAX, self._chain.oldest_block - 1), -1)
 
     def _read(self, height: int) -> BlockRecord:
         record = self._chain.record(height)
-        assert record is not None, "every height up to the head has a block"
+        assert record is not None, "from the oldest block on every height has a block"
         return record
 
 

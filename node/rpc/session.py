@@ -21,7 +21,7 @@ from node.relay import Envelope
 from node.relay_service import RelayService
 from node.rpc.block_feed import BlockFeed
 from node.rpc.block_notices import BlockNotices
-from node.rpc.chain_reads import read_log_range
+from node.rpc.chain_reads import read_log_range, require_blocks
 from node.rpc.dispatch import Caller, Dispatcher, Method
 from node.rpc.errors import Code, RpcFault
 from node.rpc.openrpc import SIGNATURES
@@ -242,7 +242,9 @@ class Session:
         first = options.get("fromHeight")
         if first is None:
             return self._blocks(self._feeds.chain.height + 1)
-        return self._blocks(read_int(first, "options.fromHeight", 0, U64_MAX))
+        height = read_int(first, "options.fromHeight", 0, U64_MAX)
+        require_blocks(self._feeds.chain, height)
+        return self._blocks(height)
 
     def _relay_source(self, args: Args) -> Source:
         keys = read_list(args.get(0), "keys", RELAY_KEYS_MAX)
