@@ -6,6 +6,7 @@ import pytest
 
 from consensus.membership import Epoch, Height, Membership, Term
 from crypto.abi_event import decode_event
+from crypto.hashing import Digest
 from market.abi import (
     MEMBERSHIP,
     OWN_CHANGES_PER_WINDOW_MAX,
@@ -160,7 +161,7 @@ def test_a_ready_is_for_one_chain_proposal_set_and_height(what):
     )
     head = chain.head.number
     if what == "chain":
-        digest = vm_activation.ready_digest(bytes(32), 1, vm_activation.Digest(bytes(32)), head)
+        digest = vm_activation.ready_digest(bytes(32), 1, Digest(bytes(32)), head)
         bad = replace(good.readies[0], signature=signer.sign(digest))
     elif what == "proposal":
         bad = ready(chain, 2, keys, signer)
