@@ -26,7 +26,7 @@ from market.abi import (
 from market.contracts.erc20 import SUPPLY_MAX, check_recipient
 from market.contracts.membership import member_of, votes_needed
 from market.contracts.money_token import MONEY
-from market.contracts.storage import Records, u64
+from market.contracts.storage import Records, split_addresses, u64
 from vm.errors import Revert
 from vm.gas import HASH, METHOD
 from vm.native import (
@@ -48,8 +48,9 @@ wait, so that nobody can fill it and keep the others from their money."""
 
 _CONTENT_TAG = b"hearth/ramp/deposit"
 _COUNT = b"n"
-"""Votes for one content of a reference, or for one payout."""
-_VOTE = b"v"
+"""The most votes that a reference for one payout has had."""
+_VOTERS = b"v"
+"""Who voted for one content of a reference, or for one payout under a reference: joined."""
 _USED = b"u"
 """Bank references of payouts that are done."""
 _NEXT_ID = b"#"
@@ -227,15 +228,21 @@ def _require_member(ctx: CallContext) -> bytes:
 
 
 def _count_vote(ctx: CallContext, subject: bytes, member: bytes) -> int:
-    """Record the member's vote on `subject` (at most 40 bytes); return how many it has now."""
-    ctx.charge(HASH)
-    key = _VOTE + tagged_hash(_CONTENT_TAG, subject, member)
-    if ctx.get(key):
+    """Record the member's vote on `subject` (at most 40 bytes); return how many count now.
+
+    Votes of those who are members no more do not: they were evicted perhaps for this one.
+    """
+    scope = ctx.at(MEMBERSHIP)
+    voters = [
+        voter
+        for voter in split_addresses(ctx.get(_VOTERS + subject))
+        if member_of(scope, voter) is not None
+    ]
+    if member in voters:
         raise Revert(RevertCode.ALREADY_VOTED, f"0x{member.hex()} has voted for this")
-    ctx.put(key, b"\1")
-    votes = ctx.get_int(_COUNT + subject) + 1
-    ctx.put_int(_COUNT + subject, votes)
-    return votes
+    voters.append(member)
+    ctx.put(_VOTERS + subject, b"".join(voters))
+    return len(voters)
 
 
 def _raise_most_votes(ctx: CallContext, withdrawal_id: int, votes: int) -> None:

@@ -73,3 +73,22 @@ def test_a_newcomers_meter_is_certified_once_it_is_in():
     admit(chain, "new", map(node, range(4)))
     chain.send(OPERATOR, "Meters", "certify", *certify)
     chain.send(new_meter, "Meters", "anchor", 0, b"\1" * 32)
+
+
+def test_votes_of_the_evicted_make_no_money():
+    chain = Chain(5)
+    reference, to = b"\5" * 32, home(0).address
+    for i in (3, 4):
+        chain.send(home(i), "Ramp", "attestDeposit", reference, to, 500)
+    chain.send(home(0), "Membership", "proposeEviction", home(4).address)
+    accept(chain, 1, [home(i) for i in range(3)])
+    activate(chain, 1, map(node, range(4)))
+    chain.send(home(0), "Ramp", "attestDeposit", reference, to, 500)
+    assert chain.money(home(0)) == 0, "two of four: the third who voted is a member no more"
+    chain.send(home(1), "Ramp", "attestDeposit", reference, to, 500)
+    assert chain.money(home(0)) == 500
+    chain.send(home(0), "Ramp", "requestWithdrawal", 500, b"\1" * 32)
+    refused("NOT_MEMBER", chain, home(4), "Ramp", "confirmPayout", 1, reference)
+    for i in range(3):
+        chain.send(home(i), "Ramp", "confirmPayout", 1, reference)
+    assert chain.view("Ramp", "withdrawal", 1)[5]
