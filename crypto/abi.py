@@ -21,6 +21,8 @@ SELECTOR_BYTES = 4
 
 _DEPTH_MAX = 16  # Arrays and tuples inside each other in one type.
 _ADDRESS_PADDING = bytes(12)
+_WORD_MAX = 2**256 - 1
+_FALSE, _TRUE = bytes(WORD_BYTES), (1).to_bytes(WORD_BYTES, "big")
 _WORD_TYPE = re.compile(r"(uint|int|bytes)([1-9][0-9]{0,2})|address|bool")
 _ARRAY_SUFFIX = re.compile(r"(.+)\[([1-9][0-9]{0,5})?\]", re.DOTALL)
 _SIGNATURE = re.compile(r"([A-Za-z_$][A-Za-z0-9_$]*)(\(.*\))", re.DOTALL)
@@ -163,7 +165,8 @@ def _integer(name: str, lo: int, hi: int) -> Word:
             raise ValueError(f"{name} must lie in {lo}..{hi}, got {value}")
         return value
 
-    return Word(name, write, read)
+    # Every word is a uint256, so there is nothing to check.
+    return Word(name, write, int.from_bytes if hi == _WORD_MAX else read)
 
 
 def _fixed_bytes(name: str, size: int) -> Word:
@@ -198,7 +201,7 @@ def _bool() -> Word:
     def write(value: Any) -> bytes:
         if not isinstance(value, bool):
             raise EncodeError(f"bool must be bool, got {type(value).__name__}")
-        return value.to_bytes(WORD_BYTES, "big")
+        return _TRUE if value else _FALSE
 
     def read(word: bytes) -> bool:
         number = int.from_bytes(word, "big")

@@ -17,6 +17,9 @@ from crypto.hashing import DIGEST_BYTES, keccak256
 INDEXED_MAX = 3
 """Four topics in all; the first is the event's own."""
 
+_ADDRESS_BYTES = 20
+_ADDRESS_PADDING = bytes(abi.WORD_BYTES - _ADDRESS_BYTES)
+_UINT256_MAX = 2**256 - 1
 _NAME = r"[A-Za-z_$][A-Za-z0-9_$]*"
 _EVENT = re.compile(rf"({_NAME})\((.*)\)", re.DOTALL)
 _PARAMETER = re.compile(
@@ -181,17 +184,24 @@ def event_encoder(signature: str) -> Callable[[Sequence[Any]], EncodedEvent]:
     """Return `encode_event` for one event: contracts emit the same few over and over."""
     plan = _plan(signature)
     general = partial(_encode, plan, signature)
-    if plan.words is None or len(plan.words) != 1 or len(plan.indexed) != 2:
+    inputs = [(parameter.type, parameter.is_indexed) for parameter in parse_event(signature).inputs]
+    if inputs != [("address", True), ("address", True), ("uint256", False)]:
         return general
-    # Two parties and a number, as most events of tokens: the same without loops.
-    topic, (word,), (data_at,), count = plan.topic, plan.words, plan.data, plan.count
-    (first, first_word), (second, second_word) = plan.indexed
+    topic = plan.topic
 
     def usual(values: Sequence[Any]) -> EncodedEvent:
-        if len(values) != count:
-            return general(values)
-        topics = (topic, first_word(values[first]), second_word(values[second]))
-        return topics, word(values[data_at])
+        # Two parties and an amount, as the events of tokens: the same in one step.
+        if len(values) == 3:
+            first, second, amount = values
+            if (
+                type(first) is type(second) is bytes
+                and len(first) == len(second) == _ADDRESS_BYTES
+                and type(amount) is int
+                and 0 <= amount <= _UINT256_MAX
+            ):
+                topics = (topic, _ADDRESS_PADDING + first, _ADDRESS_PADDING + second)
+                return topics, amount.to_bytes(abi.WORD_BYTES, "big")
+        return general(values)
 
     return usual
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, final
 
-from crypto.abi_event import EncodedEvent, event_encoder
+from crypto.abi_event import event_encoder
 from crypto.codec import int_to_bytes
 from vm import accounts, deadlines, gas, members
 from vm.errors import Revert
@@ -20,6 +20,7 @@ VALUE_BYTES_MAX = 24 * 1024
 """As the code of an Ethereum contract (EIP-170)."""
 
 _STORAGE = b"s"
+_from_bytes = int.from_bytes
 
 
 class Event(Protocol):
@@ -84,7 +85,7 @@ class Host:
 class Run:
     """What all contexts of one transaction share: the journal, the gas, the logs."""
 
-    __slots__ = ("block", "gas_left", "host", "journal", "logs", "read", "written")
+    __slots__ = ("block", "gas_left", "host", "journal", "logs", "used")
 
     def __init__(self, host: Host, journal: Journal, block: BlockInfo, gas_limit: int) -> None:
         self.host = host
@@ -92,9 +93,8 @@ class Run:
         self.block = block
         self.gas_left = gas_limit
         self.logs: list[Log] = []
-        # Only asked for membership, never iterated over.
-        self.read: set[bytes] = set()
-        self.written: set[bytes] = set()
+        # State keys that were read (False) or written (True), which cost less from then on.
+        self.used: dict[bytes, bool] = {}
 
     def charge(self, amount: int) -> None:
         """Take gas; what is left is lost when it does not suffice, as on Ethereum."""
@@ -106,13 +106,12 @@ class Run:
 
 
 @lru_cache(maxsize=1024)
-def _encoder(kind: type[Event]) -> Callable[[Event], EncodedEvent]:
-    encode = event_encoder(kind.SIGNATURE)
+def _values(kind: type[Event]) -> Callable[[Event], Sequence[Any]]:
+    """Return what reads the values of an event of this class."""
     names = [field.name for field in fields(kind)]
     if len(names) < 2:  # attrgetter returns a tuple from two names on.
-        return lambda event: encode([getattr(event, name) for name in names])
-    values = attrgetter(*names)
-    return lambda event: encode(values(event))
+        return lambda event: [getattr(event, name) for name in names]
+    return attrgetter(*names)
 
 
 @final
@@ -123,21 +122,29 @@ class CallContext:
         caller: 20 bytes: the account that signed, or the contract that called through `at`.
         sponsor: 20 bytes: member or service id behind the caller; empty if it has none.
         self_address: 20 bytes: the contract whose storage this is.
-        params: the contract's genesis parameters.
     """
 
-    __slots__ = ("_is_view", "_prefix", "_run", "caller", "params", "self_address", "sponsor")
+    __slots__ = ("_is_view", "_prefix", "_run", "caller", "self_address", "sponsor")
 
     def __init__(
-        self, run: Run, address: bytes, *, caller: bytes, sponsor: bytes, is_view: bool = False
+        self,
+        run: Run,
+        address: bytes,
+        caller: bytes,
+        sponsor: bytes,
+        is_view: bool = False,  # noqa: FBT001, FBT002 (keywords would cost every call a dict)
     ) -> None:
         self._run = run
-        self._prefix = storage_key(address, b"")
+        self._prefix = _STORAGE + address
         self._is_view = is_view
         self.caller = caller
         self.sponsor = sponsor
         self.self_address = address
-        self.params = run.host.params[address]
+
+    @property
+    def params(self) -> Params:
+        """The contract's genesis parameters."""
+        return self._run.host.params[self.self_address]
 
     @property
     def height(self) -> int:
@@ -189,14 +196,20 @@ class CallContext:
             Revert: OUT_OF_GAS, or KEY_TOO_LONG.
         """
         run, full = self._run, self._prefix + key
-        value = run.journal.get(full) or b""
-        if full in run.read:
-            run.charge(gas.AGAIN)
+        journal, used = run.journal, run.used
+        writes = journal.writes
+        value = (writes[full] if full in writes else journal.read(full)) or b""
+        if full in used:
+            price = gas.AGAIN
         else:
             if len(key) > KEY_BYTES_MAX:
                 raise _key_too_long(key)
-            run.charge(gas.READ + gas.READ_BYTE * len(value))
-            run.read.add(full)
+            price = gas.READ + gas.READ_BYTE * len(value)
+            used[full] = False
+        left = run.gas_left - price
+        if left < 0:
+            run.charge(price)
+        run.gas_left = left
         return value
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -207,36 +220,92 @@ class CallContext:
         """
         assert not self._is_view, "a view must not write"
         run, full = self._run, self._prefix + key
-        if len(value) > VALUE_BYTES_MAX:
-            raise Revert("VALUE_TOO_LONG", f"{len(value)} bytes, at most {VALUE_BYTES_MAX}")
-        if full in run.written:
-            run.charge(gas.AGAIN + gas.WRITE_BYTE * len(value))
+        journal, used, size = run.journal, run.used, len(value)
+        if size > VALUE_BYTES_MAX:
+            raise Revert("VALUE_TOO_LONG", f"{size} bytes, at most {VALUE_BYTES_MAX}")
+        if used.get(full):
+            price = gas.AGAIN + gas.WRITE_BYTE * size
         else:
             if len(key) > KEY_BYTES_MAX:
                 raise _key_too_long(key)
-            price = gas.WRITE_NEW if run.journal.get(full) is None else gas.WRITE
-            run.charge(price + gas.WRITE_BYTE * len(value))
-            run.written.add(full)
-            run.read.add(full)
-        run.journal.put(full, value)
+            writes = journal.writes
+            is_new = (writes[full] if full in writes else journal.read(full)) is None
+            price = (gas.WRITE_NEW if is_new else gas.WRITE) + gas.WRITE_BYTE * size
+            used[full] = True
+        left = run.gas_left - price
+        if left < 0:
+            run.charge(price)
+        run.gas_left = left
+        journal.put(full, value)
 
     def get_int(self, key: bytes) -> int:
         """Return the non-negative integer under `key`; 0 if there is none."""
-        return int.from_bytes(self.get(key), "big")
+        return _from_bytes(self.get(key), "big")
 
     def put_int(self, key: bytes, value: int) -> None:
         """Set a non-negative integer, big-endian without leading zeros; 0 deletes the key."""
         self.put(key, int_to_bytes(value))
 
+    def add_int(self, key: bytes, change: int) -> int:
+        """Add `change` to the integer under `key` and return the sum, at the price of both steps.
+
+        Does what `get_int` and `put_int` do one after the other, but looks the key up once. A sum
+        below 0 is not written, so that the caller can refuse it.
+
+        Raises:
+            Revert: OUT_OF_GAS, or KEY_TOO_LONG.
+        """
+        assert not self._is_view, "a view must not write"
+        run, full = self._run, self._prefix + key
+        journal, used = run.journal, run.used
+        writes = journal.writes
+        old = writes[full] if full in writes else journal.read(full)
+        price = gas.WRITE_NEW if old is None else gas.WRITE
+        if full in used:
+            left = run.gas_left - gas.AGAIN
+            if used[full]:
+                price = gas.AGAIN
+        else:
+            if len(key) > KEY_BYTES_MAX:
+                raise _key_too_long(key)
+            left = run.gas_left - gas.READ - (gas.READ_BYTE * len(old) if old else 0)
+        if left < 0:
+            run.charge(run.gas_left - left)
+        total = _from_bytes(old or b"", "big") + change
+        if total < 0:
+            run.gas_left = left
+            used.setdefault(full, False)
+            return total
+        value = total.to_bytes((total.bit_length() + 7) >> 3, "big")
+        used[full] = True
+        price += gas.WRITE_BYTE * len(value)
+        run.gas_left = left
+        if left < price:
+            run.charge(price)
+        run.gas_left = left - price
+        journal.put(full, value)
+        return total
+
     def emit(self, event: Event) -> None:
         """Append an event of this contract to the receipt's logs; EVENTS must list its class."""
-        assert not self._is_view, "a view must not emit"
-        run = self._run
         kind = type(event)
-        assert kind in run.host.contracts[self.self_address].EVENTS, f"EVENTS lacks {kind}"
-        topics, data = _encoder(kind)(event)
-        run.charge(gas.LOG + gas.LOG_TOPIC * len(topics) + gas.LOG_BYTE * len(data))
-        run.logs.append(Log(self.self_address, topics, data))
+        self.emit_values(kind, _values(kind)(event))
+
+    def emit_values(self, kind: type[Event], values: Sequence[Any]) -> None:
+        """Do the same for the event that `kind` would make of `values`, without making it.
+
+        For what is emitted so often that an object of its own is felt: a token's transfer.
+        """
+        assert not self._is_view, "a view must not emit"
+        run, address = self._run, self.self_address
+        assert kind in run.host.contracts[address].EVENTS, f"EVENTS lacks {kind}"
+        topics, data = event_encoder(kind.SIGNATURE)(values)
+        price = gas.LOG + gas.LOG_TOPIC * len(topics) + gas.LOG_BYTE * len(data)
+        left = run.gas_left - price
+        if left < 0:
+            run.charge(price)
+        run.gas_left = left
+        run.logs.append(Log(address, topics, data))
 
     def at(self, address: bytes) -> "CallContext":
         """Return the scope of another native contract, called by this one.

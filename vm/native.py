@@ -12,7 +12,7 @@ signatures of its methods, so the two cannot drift apart:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import (
@@ -113,32 +113,34 @@ class Method:
     inputs: tuple[Parameter, ...]
     outputs: tuple[Parameter, ...]
     input_types: tuple[str, ...]
-    input_words: tuple[tuple[Callable[[bytes], Any], slice], ...] | None
-    """For each input, where all are words, its decoder and place: the fast path."""
+    words_bytes: int
+    """Of the calldata if all inputs are words, 0 if not."""
+    read_words: Callable[[bytes], Sequence[Any]]
+    """Decodes calldata of that many bytes: the fast path. Raises ValueError."""
     output_types: tuple[str, ...]
     output_words: tuple[Callable[[Any], bytes], ...] | None
-    """One encoder for each output where all are words: the fast path."""
+    """One encoder for each output where all are words."""
+    write_word: Callable[[Any], bytes] | None
+    """The encoder of a single word: the fast path."""
     has_many_outputs: bool
     """The Python method returns a tuple with one item for each output."""
     function: Callable[..., Any]
 
-    def decode_arguments(self, data: bytes) -> list[Any]:
+    def decode_arguments(self, data: bytes) -> Sequence[Any]:
         """Return the arguments in `data`, whose first 4 bytes are the selector.
 
         Raises:
             DecodeError: as `abi.decode`.
             ValueError: a word is not of its type.
         """
-        words = self.input_words
-        if words is None or len(data) != abi.SELECTOR_BYTES + abi.WORD_BYTES * len(words):
-            return abi.decode(self.input_types, data[abi.SELECTOR_BYTES :])
-        return [read(data[place]) for read, place in words]
+        if len(data) == self.words_bytes:
+            return self.read_words(data)
+        return abi.decode(self.input_types, data[abi.SELECTOR_BYTES :])
 
     def encode_result(self, result: Any) -> bytes:
         """Return what the Python method returned as ABI-encoded return data."""
-        words = self.output_words
-        if words is not None and len(words) == 1 and not self.has_many_outputs:
-            return words[0](result)
+        if self.write_word is not None:
+            return self.write_word(result)
         if not self.output_types:
             return b""
         values = result if self.has_many_outputs else (result,)
@@ -274,18 +276,22 @@ class NativeContract:
         method = self.abi.get(data[:4])
         if method is None:
             raise Revert("NO_METHOD", f"{self.NAME} has no method 0x{data[:4].hex()}")
-        if is_static and not method.is_view:
+        is_view = method.is_view
+        if is_static and not is_view:
             raise Revert("NOT_A_VIEW", f"{method.signature} changes state, the call is static")
-        ctx = CallContext(run, self.ADDRESS, caller=caller, sponsor=sponsor, is_view=method.is_view)
-        ctx.charge(method.gas + prices.CALLDATA_WORD * (len(data) // abi.WORD_BYTES))
+        ctx = CallContext(run, self.ADDRESS, caller, sponsor, is_view)
+        size = len(data)
+        run.charge(method.gas + prices.CALLDATA_WORD * (size // abi.WORD_BYTES))
         try:
-            arguments = method.decode_arguments(data)
+            is_words = size == method.words_bytes
+            arguments = method.read_words(data) if is_words else method.decode_arguments(data)
         except (DecodeError, ValueError):
             # Not the error's text: receipts are hashed, and its words are not protocol.
             raise Revert("BAD_CALLDATA", f"expected {method.signature}") from None
         result = method.function(self, ctx, *arguments)
-        output = method.encode_result(result)
-        ctx.charge(prices.OUTPUT_BYTE * len(output))
+        write = method.write_word
+        output = method.encode_result(result) if write is None else write(result)
+        run.charge(prices.OUTPUT_BYTE * len(output))
         return output
 
     @classmethod
@@ -312,6 +318,7 @@ def _read_method(function: Callable[..., Any]) -> Method:
         for kind, at in zip(input_kinds, count(abi.SELECTOR_BYTES, abi.WORD_BYTES))
         if isinstance(kind, abi.Word)
     )
+    words_bytes = abi.SELECTOR_BYTES + abi.WORD_BYTES * len(reads)
     return Method(
         name=mark.name or _camel_case(function.__name__),
         gas=mark.gas,
@@ -319,12 +326,27 @@ def _read_method(function: Callable[..., Any]) -> Method:
         inputs=inputs,
         outputs=outputs,
         input_types=tuple(parameter.type for parameter in inputs),
-        input_words=reads if len(reads) == len(inputs) else None,
+        words_bytes=words_bytes if len(reads) == len(inputs) else 0,
+        read_words=_words_reader(reads),
         output_types=tuple(parameter.type for parameter in outputs),
         output_words=words if len(words) == len(kinds) else None,
+        write_word=words[0] if len(words) == len(kinds) == 1 and not has_many_outputs else None,
         has_many_outputs=has_many_outputs,
         function=function,
     )
+
+
+def _words_reader(
+    reads: tuple[tuple[Callable[[bytes], Any], slice], ...],
+) -> Callable[[bytes], Sequence[Any]]:
+    """Return what decodes words at fixed places; without a loop where they are one or two."""
+    if len(reads) == 1:
+        ((read, place),) = reads
+        return lambda data: (read(data[place]),)
+    if len(reads) == 2:
+        (first, first_place), (second, second_place) = reads
+        return lambda data: (first(data[first_place]), second(data[second_place]))
+    return lambda data: [read(data[place]) for read, place in reads]
 
 
 def _parameter(function: Callable[..., Any], name: str, hint: Any) -> Parameter:

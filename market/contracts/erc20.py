@@ -83,7 +83,7 @@ class Erc20(NativeContract):
         if supply > SUPPLY_MAX:
             raise Revert(RevertCode.BAD_ARGUMENT, f"supply would exceed {SUPPLY_MAX}")
         ctx.put_int(_SUPPLY, supply)
-        ctx.put_int(_BALANCE + to, ctx.get_int(_BALANCE + to) + amount)
+        ctx.add_int(_BALANCE + to, amount)
         ctx.emit(Transfer(ZERO_ADDRESS, to, amount))
 
     def burn(self, ctx: CallContext, owner: bytes, amount: int) -> None:
@@ -95,8 +95,8 @@ class Erc20(NativeContract):
     def move(self, ctx: CallContext, source: bytes, to: bytes, amount: int) -> None:
         """Move `amount`; reverts with SHORT if `source` does not hold it."""
         self._take(ctx, source, amount)
-        ctx.put_int(_BALANCE + to, ctx.get_int(_BALANCE + to) + amount)
-        ctx.emit(Transfer(source, to, amount))
+        ctx.add_int(_BALANCE + to, amount)
+        ctx.emit_values(Transfer, (source, to, amount))
 
     def burn_through(self, ctx: CallContext, source: bytes, parts: list[tuple[bytes, int]]) -> None:
         """Move each part from `source` to its account and burn it there, in one pass.
@@ -113,11 +113,11 @@ class Erc20(NativeContract):
             ctx.emit(Transfer(account, ZERO_ADDRESS, amount))
 
     def _take(self, ctx: CallContext, owner: bytes, amount: int) -> None:
-        held = ctx.get_int(_BALANCE + owner)
-        if held < amount:
+        left = ctx.add_int(_BALANCE + owner, -amount)
+        if left < 0:
+            held = left + amount
             detail = f"0x{owner.hex()} holds {held} {self.SYMBOL} units, needs {amount}"
             raise Revert(self.SHORT, detail)
-        ctx.put_int(_BALANCE + owner, held - amount)
 
     # The standard -----------------------------------------------------------------------------
 
@@ -161,7 +161,8 @@ class Erc20(NativeContract):
 
         Emits: Transfer.
         """
-        check_recipient(to)
+        if to <= NATIVE_ADDRESS_MAX:  # Hardly ever: a look that saves a call.
+            check_recipient(to)
         self.move(ctx, ctx.caller, to, amount)
         return True
 

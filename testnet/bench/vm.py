@@ -223,12 +223,13 @@ class _Bench:
 
     def _execute(self, transfers: list[Transaction]) -> None:
         """Call the native contract of `transfers` alone: it raises where one is not covered."""
-        journal, info = Journal(self._chain.state), self._info()
+        host, journal, info = self._host, Journal(self._chain.state), self._info()
+        contracts = host.contracts
         for transfer in transfers:
             sender, to = transfer.sender(), transfer.to
             assert to is not None, "a transfer has a recipient"
-            run = Run(self._host, journal, info, GAS)
-            self._host.contracts[to].call(run, transfer.data, caller=sender, sponsor=sender)
+            run = Run(host, journal, info, GAS)
+            contracts[to].call(run, transfer.data, caller=sender, sponsor=sender)
             assert run.logs, "a transfer is logged"
 
 

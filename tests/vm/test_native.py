@@ -225,6 +225,7 @@ def test_another_contract_sees_the_caller_contract_and_its_own_storage():
     "action",
     [
         lambda ctx: ctx.put(b"k", b"v"),
+        lambda ctx: ctx.add_int(b"k", 1),
         lambda ctx: ctx.emit(Transfer(bytes(20), bytes(20), 1)),
         lambda ctx: ctx.schedule(1),
         lambda ctx: ctx.register_account(bytes(20), bytes(20)),
