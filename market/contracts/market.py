@@ -84,7 +84,8 @@ class Market(NativeContract):
             NOT_HOUSEHOLD, ALREADY_ENROLLED, INSUFFICIENT_FUNDS.
             INSUFFICIENT_RESERVE, TOO_MANY: somebody joined after the window was opened.
 
-        Emits: Enrolled; once ReserveLocked or ReserveMissing.
+        Emits: Enrolled; with the first ReserveLocked or ReserveMissing, and ReserveLocked for one
+            household more than there were members then.
         """
         market_enrolment.enrol(ctx, window)
 

@@ -82,7 +82,7 @@ def enrol(ctx: CallContext, window: int) -> None:
         # The first one opens the window: an idle community makes no blocks for empty windows.
         record = _lock_reserve(ctx, rules, window, record)
         ctx.schedule(load_calendar(ctx, rules, window).settled, SETTLE_DUE + u64(window))
-    _check_room(ctx, rules, window, record)
+    record = _make_room(ctx, rules, window, record)
     MONEY.move(ctx.at(MONEY_TOKEN), household, MARKET, rules.deposit)
     book(ctx, held=rules.deposit)
     add_enrolment(ctx, window, Enrolment(account=ctx.caller, household=household))
@@ -90,13 +90,19 @@ def enrol(ctx: CallContext, window: int) -> None:
     ctx.emit(Enrolled(window, ctx.caller, household, rules.deposit))
 
 
-def _check_room(ctx: CallContext, rules: Rules, window: int, record: WindowRecord) -> None:
-    """Refuse one more than the window can pay and settle: members may have come and gone since."""
-    if record.has_reserve and record.reserve < rules.reserve(record.enrolled + 1):
-        detail = f"window {window} was opened for {record.enrolled} households, enrol in the next"
-        raise Revert(RevertCode.INSUFFICIENT_RESERVE, detail)
+def _make_room(ctx: CallContext, rules: Rules, window: int, record: WindowRecord) -> WindowRecord:
+    """Lock what one household more may cost, if members have come since the window was opened."""
     if record.enrolled >= capacity(ctx.genesis):
         raise Revert(RevertCode.TOO_MANY, f"{record.enrolled} households in window {window}")
+    more = rules.reserve(record.enrolled + 1) - record.reserve
+    if not record.has_reserve or more <= 0:
+        return record
+    if load_fund(ctx).reserve_free < more:
+        detail = f"the reserve of window {window} covers {record.enrolled} households"
+        raise Revert(RevertCode.INSUFFICIENT_RESERVE, detail)
+    book(ctx, reserve_free=-more, reserve_locked=more)
+    ctx.emit(ReserveLocked(window, more))
+    return replace(record, reserve=record.reserve + more)
 
 
 def _lock_reserve(

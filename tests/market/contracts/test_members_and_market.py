@@ -7,23 +7,45 @@ from tests.market.contracts.members import accept, activate, admit, node
 from tests.market.contracts.test_governance import refused
 
 Q = 2**14 - 1
+FEED_IN = 8_000
 NEW = account("new")
+NEW_METER = account("new meter")
 
 
-def test_who_joins_after_a_window_has_opened_enrols_in_the_next():
-    """The reserve was locked for the members of then: one surplus more could not be paid."""
+def certificate():
+    """Return the arguments of `certify` for the newcomer's meter."""
+    return NEW_METER.address, NEW.address, ed25519("x").public, "1HTH1", 10**6
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_who_joins_after_a_window_has_opened_enrols_if_the_reserve_covers_it(more):
+    """It was locked for the members of then: one surplus more could not be paid."""
     chain = Chain()
-    chain.fund_all()
+    chain.fund_all(reserve=4 * Q * FEED_IN)
+    chain.pay_in(EXTERNAL, EUR)
     chain.negotiate(1)
     for i in range(4):
         chain.send(home(i), "Market", "enrol", 1)
     admit(chain, "new", map(node, range(4)))
     chain.send(home(0), "MoneyToken", "transfer", NEW.address, 100 * EUR)
-    refused("INSUFFICIENT_RESERVE", chain, NEW, "Market", "enrol", 1)
-    chain.negotiate(2)
-    for key in (NEW, *map(home, range(4))):
-        chain.send(key, "Market", "enrol", 2)
-    chain.advance(chain.start(2 + 40))
+    chain.pay_in(EXTERNAL, 10 * EUR)
+    chain.send(EXTERNAL, "Market", "depositReserve", Q * FEED_IN - 1 + more)
+    if more:
+        chain.send(NEW, "Market", "enrol", 1)
+        assert chain.view("Market", "fund")[1:3] == [0, 5 * Q * FEED_IN]
+    else:
+        refused("INSUFFICIENT_RESERVE", chain, NEW, "Market", "enrol", 1)
+    chain.send(OPERATOR, "Meters", "certify", *certificate())
+    chain.deliver(1)
+    for i in range(4):
+        chain.attest(i, 1, Q, 0)
+        chain.send(home(i), "Market", "close", 1, Q, 0, 0, 0)
+    if more:
+        reading = (1, NEW.address, Q, 0, 0, 0, 0, 1, b"\1" * 32)
+        chain.send(NEW_METER, "Market", "attest", *reading)
+        chain.send(NEW, "Market", "close", 1, Q, 0, 0, 0)
+    chain.advance(chain.start(40))
+    assert chain.view("Market", "fund")[2] == 0, "nothing stays locked"
 
 
 def test_a_window_settles_at_full_surplus_also_with_a_newcomer():
@@ -67,12 +89,10 @@ def test_an_evicted_households_window_is_settled_and_paid(when):
 
 def test_a_newcomers_meter_is_certified_once_it_is_in():
     chain = Chain()
-    new_meter = account("new meter")
-    certify = (new_meter.address, NEW.address, ed25519("x").public, "1HTH1", 10**6)
-    refused("NOT_MEMBER", chain, OPERATOR, "Meters", "certify", *certify)
+    refused("NOT_MEMBER", chain, OPERATOR, "Meters", "certify", *certificate())
     admit(chain, "new", map(node, range(4)))
-    chain.send(OPERATOR, "Meters", "certify", *certify)
-    chain.send(new_meter, "Meters", "anchor", 0, b"\1" * 32)
+    chain.send(OPERATOR, "Meters", "certify", *certificate())
+    chain.send(NEW_METER, "Meters", "anchor", 0, b"\1" * 32)
 
 
 def test_votes_of_the_evicted_make_no_money():
