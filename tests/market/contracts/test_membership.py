@@ -258,6 +258,17 @@ def test_it_stands_behind_due_deadlines_and_before_transactions():
     change.apply(chain, built)
 
 
+def test_a_sealed_block_with_a_change_replays_to_the_same_receipts():
+    chain = voted_in()
+    tx = activation(chain, 1, [NEW, node(0), node(1), node(2)])
+    vote = chain.transaction(home(3), "MoneyToken", "transfer", home(1).address, 0)
+    built = build(chain, tx, calls=[vote])
+    draft = chain.machine.replay(chain.head, built.block, chain.state)
+    receipts = [chain.machine.replay_next(draft, raw) for raw in built.block.transactions]
+    assert tuple(receipts) == built.execution.receipts
+    assert receipts[1].cumulative_gas == built.block.header.gas_used
+
+
 def test_garbage_in_its_place_is_refused_by_name():
     chain = voted_in()
     good = activation(chain, 1, [NEW, node(0), node(1), node(2)])
