@@ -69,7 +69,7 @@ def on_view_change(s: State, sender: MemberIndex, m: ViewChange) -> None:
     One for a later term shows that its sender is ahead; one for a view that we have entered
     or passed is late. A second one for the same view, with other bytes, is evidence.
     """
-    if m.sender != sender:
+    if m.slot.epoch == s.epoch and m.sender != sender:
         s.suspect(sender, Reason.WRONG_SENDER, f"a VIEW-CHANGE of member {m.sender}")
         return
     s.claims(sender, m.head.height)

@@ -7,7 +7,7 @@ import pytest
 from consensus.certificates import Head, Kind
 from consensus.errors import CorruptLog
 from consensus.events import Evidence, Halt, PeerDown, Reason, Suspect, Tick, Validated
-from consensus.membership import View
+from consensus.membership import Epoch, View
 from consensus.messages import Blocks, GetHead, HeadReply, ViewChange
 from consensus.view_change import next_online_view
 from consensus.vote_log import NewViewRecord
@@ -222,3 +222,13 @@ def test_a_question_for_the_head_is_answered_by_a_learner_too():
     (send,) = receive(net, replica, 2, GetHead(DIGEST))
     assert send.message == HeadReply(nonce=DIGEST, epoch=0, head=GENESIS_HEAD, yours=())
     assert CONFIG.retransmit_ms < CONFIG.heartbeat_ms
+
+
+def test_votes_of_another_epoch_are_nobodys_words_in_another_mouth():
+    """There the same member may have another index, so it cannot be said whose they are."""
+    net, replica = backup()
+    for make in (net.signatory.prepare, net.signatory.commit):
+        assert reasons(receive(net, replica, 2, make(3, slot(epoch=1, height=9), DIGEST))) == []
+    later = view_change(net, 2)
+    later = replace(later, slot=replace(later.slot, epoch=Epoch(1)))
+    assert reasons(receive(net, replica, 3, later)) == []
