@@ -4,7 +4,6 @@ Nothing here is random and nothing knows the time by itself: a driver (`world`, 
 minimiser's replay) says what happens next, and gets back what leaves an instance.
 """
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, final
@@ -48,6 +47,7 @@ from consensus.messages import (
 )
 from consensus.replica import Replica
 from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, App, Block, decode_block, digest_of
+from consensus.sim.casting import cast_member
 from consensus.sim.checkers import (
     Checkers,
     Durability,
@@ -55,7 +55,7 @@ from consensus.sim.checkers import (
     own_messages,
 )
 from consensus.sim.disk import Disk
-from consensus.sim.faults import Crash, FaultPlan, LogDamage, LogLoss
+from consensus.sim.faults import Crash, DiskFreed, DiskFull, FaultPlan, LogDamage, LogLoss
 from consensus.sim.keys import cluster_keys
 from consensus.sim.liar import Liar
 from consensus.sim.prefix import sealed_prefix
@@ -170,35 +170,11 @@ class Instance:
         blocks = self.disk.blocks
         self.app = App(_content(block) for block in blocks)
         genesis = Head(height=Height(0), digest=GENESIS_DIGEST, seal=None)
-        self.replica = self._make_replica(blocks[-1].head if blocks else genesis, found.records)
+        head = blocks[-1].head if blocks else genesis
+        self.replica = cast_member(self._cluster, self.index, head, found.records)
         self._sent.clear()
         self._shown_by.clear()
         self.step(Tick(), at_ms)
-
-    def _make_replica(self, head: Head, recovered: tuple[Record, ...]) -> Replica | Liar:
-        cluster = self._cluster
-        keyring = cluster.keys.keyring(self.member)
-        if self.index in cluster.plan.liars:
-            dice = random.Random(cluster.plan.dice + self.index)
-            return Liar(
-                dice,
-                me=self.member,
-                keyring=keyring,
-                domain=cluster.domain,
-                membership=cluster.membership,
-                head=head,
-                fired=cluster.fired,
-                is_flooder=self.index in cluster.plan.flooders,
-            )
-        return Replica(
-            config=cluster.config,
-            genesis_hash=GENESIS_DIGEST,
-            membership=cluster.membership,
-            head=head,
-            keyring=keyring,
-            recovered=recovered,
-            digest_of=digest_of,
-        )
 
     def arm_stop(self, crash: Crash) -> None:
         """Lose power now, or before a later effect; nothing if it is down already."""
@@ -218,6 +194,9 @@ class Instance:
         for effect in self.replica.step(event, self.local_ms(at_ms)):
             if self._crash is not None and self._fails_at(effect, self._crash):
                 return
+            if self.disk.is_full and isinstance(effect, Persist):
+                self._fail_for_space(encode_frame(effect.records, len(self.disk.log)))
+                return
             self._perform(effect, at_ms)
 
     def _fails_at(self, effect: Effect, crash: Crash) -> bool:
@@ -232,8 +211,18 @@ class Instance:
         self._stop(crash.kept_permille)
         return True
 
-    def spoil(self, fault: LogLoss | LogDamage) -> None:
-        """Let the disk fail under an instance that is down."""
+    def _fail_for_space(self, data: bytes = b"") -> None:
+        """Stop at a write that the disk has no room for: a part of it may be there."""
+        self._cluster.fired["disk_full"] += 1
+        self.disk.append(data[: len(data) // 2])
+        self.disk.sync()
+        self._halt()
+
+    def spoil(self, fault: LogLoss | LogDamage | DiskFull | DiskFreed) -> None:
+        """Let the disk fail: fill up, have room again, or lose data under one that is down."""
+        if isinstance(fault, DiskFull | DiskFreed):
+            self.disk.is_full = isinstance(fault, DiskFull)
+            return
         if self.replica is not None:
             return
         if isinstance(fault, LogLoss):
@@ -281,6 +270,9 @@ class Instance:
         """The one atomic batch: the block is durable and executed, or nothing is."""
         if block.height <= len(self.disk.blocks):
             return  # Idempotent by height (rule 8).
+        if self.disk.is_full:
+            self._fail_for_space()
+            return
         self.disk.blocks.append(block)
         self.app.apply(_content(block))
         if len(self.records) > LOG_RECORDS_MAX:

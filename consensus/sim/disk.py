@@ -24,6 +24,8 @@ class Disk(Generic[BlockT]):
         self._frames: list[tuple[int, int]] = []
         """Where each write to the log begins and ends."""
         self._damaged_at: int | None = None
+        self.is_full = False
+        """No write goes through: whoever tries one stops."""
 
     @property
     def log(self) -> bytes:

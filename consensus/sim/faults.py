@@ -30,6 +30,8 @@ FAULTS = (
     "liar",
     "flood",
     "false_answer",
+    "mutation",
+    "disk_full",
 )
 """Names under which a run counts how often each fault fired."""
 
@@ -204,6 +206,24 @@ class LogDamage:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFull:
+    """No write of an instance goes through: it stops at the first, and at each after a start."""
+
+    start_ms: int
+    end_ms: int
+    instance: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFreed:
+    """There is room again; ends a `DiskFull`."""
+
+    instance: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """The signer of an instance is asked to repeat its newest votes, and to belie them.
 
@@ -215,7 +235,9 @@ class Question:
     instance: int
 
 
-Fault = Partition | Clog | Crash | Pause | Censor | Blackout | LogLoss | LogDamage | Question
+Fault = (
+    Partition | Clog | Crash | Pause | Censor | Blackout | LogLoss | LogDamage | DiskFull | Question
+)
 
 
 @final
@@ -230,6 +252,8 @@ class FaultPlan:
     """Second instances that are no replicas but say anything."""
     flooders: tuple[int, ...] = ()
     """Those of them that also send more than anybody could keep."""
+    disrupters: tuple[int, ...] = ()
+    """Those that change real messages at random."""
     unsound: tuple[int, ...] = ()
     """Members whose disk breaks its word: they run our code and count among the f faulty."""
     dice: int
@@ -292,6 +316,10 @@ class Profile:
     blackout_permille: int = 40
     few_told_permille: int = 150
     """That after healing clients reach only as many members as make the others join."""
+    disrupter_permille: int = 300
+    """Of the liars."""
+    full_permille: int = 100
+    """That disks run full, one after the other."""
     other_permille: int = 500
     """Of clogs, pauses, skew, loss, duplication and reordering, each."""
     is_gentle: bool = False
@@ -362,8 +390,20 @@ BLACKOUTS = Profile(
 FEW_TOLD = Profile(
     name="few_told", few_told_permille=1000, faulty_permille=200, partition_permille=300
 )
+MUTATIONS = Profile(
+    name="mutations",
+    faulty_permille=1000,
+    unsound_permille=0,
+    liar_permille=1000,
+    flooder_permille=0,
+    disrupter_permille=1000,
+    crash_permille=200,
+)
+FULL_DISKS = Profile(name="full_disks", full_permille=1000, faulty_permille=200)
 MIX = (
-    *(DEFAULT,) * 10,
+    *(DEFAULT,) * 8,
+    MUTATIONS,
+    FULL_DISKS,
     CENSORED,
     TWINS,
     LIARS,

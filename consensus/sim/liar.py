@@ -43,6 +43,7 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.sim.app import decode_block, digest_of
+from consensus.sim.disrupter import disrupt
 from consensus.wire import new_view_digest, signed_core, view_change_digest
 from crypto.hashing import Digest
 
@@ -74,6 +75,7 @@ class Liar:
         head: Head,
         fired: Counter[str],
         is_flooder: bool = False,
+        is_disrupter: bool = False,
     ) -> None:
         self._random = rng
         self._fired = fired
@@ -88,6 +90,7 @@ class Liar:
         self._others: list[Message] = []
         others = [MemberIndex(i) for i in range(membership.n) if i != me]
         self._flood_left = FLOOD_MESSAGES if is_flooder else 0
+        self._is_disrupter = is_disrupter
         self._victim = rng.choice(others)
         self._floods = rng.choice(((Kind.PREPARE,), (Kind.VIEW_CHANGE,), _FLOODED))
         self.wake_at: int | None = None
@@ -104,6 +107,8 @@ class Liar:
             return self._flood()
         if self._random.randrange(1000) >= LIES_PERMILLE:
             return ()
+        if self._is_disrupter and self._random.randrange(4):
+            return self._disrupt()
         lies: tuple[Callable[[], list[Message]], ...] = (
             self._false_votes,
             self._false_votes,
@@ -116,6 +121,17 @@ class Liar:
             self._words_of_others,
         )
         return tuple(self._spread(message) for message in self._random.choice(lies)())
+
+    def _disrupt(self) -> tuple[Effect, ...]:
+        """Something heard with one field changed, in its own name."""
+        heard: list[Message] = [*self._votes, *self._view_changes, *self._others]
+        if not heard:
+            return ()
+        found = disrupt(self._random, self._random.choice(heard), self._me, self._sign)
+        if found is None:
+            return ()
+        self._fired["mutation"] += 1
+        return (self._spread(found),)
 
     def _spread(self, message: Message) -> Effect:
         if self._random.randrange(3) == 0:
@@ -133,6 +149,8 @@ class Liar:
                 if message.prepared is not None:
                     _keep(self._certificates, message.prepared)
             case NewView():
+                if self._is_disrupter:
+                    _keep(self._others, message)
                 for view_change in message.view_changes:
                     self._remember(view_change)
             case HeadReply():
@@ -214,7 +232,8 @@ class Liar:
         heard = self._random.choice(bodies)
         slot = self._own_slot(heard.slot)
         content = decode_block(heard.body)
-        assert content is not None, "only blocks are sent"
+        if content is None:
+            return []  # Another liar's.
         later = replace(content, time_ms=content.time_ms + self._random.choice((1, 5, 100_000)))
         return [self._propose(slot, body) for body in (heard.body, later.encode())]
 

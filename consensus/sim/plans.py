@@ -18,6 +18,7 @@ from consensus.sim.faults import (
     Censor,
     Clog,
     Crash,
+    DiskFull,
     Fault,
     FaultPlan,
     LinkQuality,
@@ -100,7 +101,25 @@ def draw_plan(rng: random.Random, n: int, quorum: int, f: int, profile: Profile)
         core=core,
         told=told,
     )
-    return _black_out(rng, plan) if enabled(profile.blackout_permille) else plan
+    plan = _black_out(rng, plan) if enabled(profile.blackout_permille) else plan
+    return plan if profile.is_gentle else _add_newer(plan, profile)
+
+
+def _add_newer(plan: FaultPlan, profile: Profile) -> FaultPlan:
+    """Faults from dice of their own, so that the schedules of older seeds stay what they were."""
+    rng = random.Random(plan.dice)
+
+    def enabled(permille: int) -> bool:
+        return rng.randrange(1000) < permille
+
+    full: list[Fault] = []
+    if enabled(profile.full_permille):
+        for _ in range(rng.randint(1, 4)):
+            start, end = _draw_span(rng, plan.safety_ms, 1_500)
+            instance = rng.randrange(len(plan.identities))
+            full.append(DiskFull(start_ms=start, end_ms=end, instance=instance))
+    disrupters = tuple(i for i in plan.liars if enabled(profile.disrupter_permille))
+    return replace(plan, faults=(*plan.faults, *full), disrupters=disrupters)
 
 
 def _black_out(rng: random.Random, plan: FaultPlan) -> FaultPlan:

@@ -17,7 +17,7 @@ from consensus.messages import (
     Status,
     ViewChange,
 )
-from consensus.sim.faults import Crash, LogDamage, LogLoss
+from consensus.sim.faults import Crash, DiskFreed, DiskFull, LogDamage, LogLoss
 from consensus.wire import encode_message
 
 
@@ -94,11 +94,11 @@ class Start:
 @final
 @dataclass(frozen=True, slots=True)
 class Spoil:
-    """The disk of an instance that is down fails."""
+    """The disk of an instance fails: it is full, or one that is down loses data."""
 
     at_ms: int
     instance: int
-    fault: LogLoss | LogDamage
+    fault: LogLoss | LogDamage | DiskFull | DiskFreed
 
 
 @final
@@ -164,9 +164,7 @@ def _describe(step: Step) -> str:
         case Start():
             return f"{where}starts"
         case Spoil(_, _, fault):
-            return (
-                f"{where}{'log lost' if isinstance(fault, LogLoss) else 'a bit of the log turns'}"
-            )
+            return f"{where}disk: {type(fault).__name__}"
         case Ask():
             return f"{where}its signer is asked again"
 

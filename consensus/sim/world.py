@@ -22,6 +22,8 @@ from consensus.sim.faults import (
     Censor,
     Clog,
     Crash,
+    DiskFreed,
+    DiskFull,
     FaultPlan,
     LogDamage,
     LogLoss,
@@ -250,7 +252,7 @@ class World:
         elif kind == _START:
             self._start(at, i)
         elif kind == _SPOIL:
-            assert isinstance(a, LogLoss | LogDamage)
+            assert isinstance(a, LogLoss | LogDamage | DiskFull | DiskFreed)
             self._spoil(at, i, a)
         else:
             self._fault(a, starts=kind == _FAULT)
@@ -296,7 +298,7 @@ class World:
         if is_down:
             self._notice_links(i)
 
-    def _spoil(self, at: int, i: int, fault: LogLoss | LogDamage) -> None:
+    def _spoil(self, at: int, i: int, fault: LogLoss | LogDamage | DiskFull | DiskFreed) -> None:
         self.trace.add(f"{at} {i} spoil {fault}")
         if self.trace.is_kept:
             self.trace.steps.append(Spoil(at, i, fault))
@@ -349,6 +351,10 @@ class World:
                 self.fired["blackout"] += 1
                 for i in range(len(self._instances)):
                     self._crash(Crash(start_ms=self._now, end_ms=end_ms, instance=i))
+            case DiskFull(instance=i, end_ms=end_ms):
+                self._push(self._now, _SPOIL, i, fault)
+                self._push(end_ms, _SPOIL, i, DiskFreed(instance=i))
+                self._push(end_ms, _START, i)
             case LogLoss(instance=i, end_ms=end_ms) | LogDamage(instance=i, end_ms=end_ms):
                 self._crash(Crash(start_ms=self._now, end_ms=end_ms, instance=i))
                 self._push(self._now, _SPOIL, i, fault)
@@ -362,9 +368,7 @@ class World:
     def _heal(self) -> None:
         """End all faults; leave outside the core what is down down, and twins on any side."""
         plan = self.plan
-        for instance in self._instances:
-            if instance.replica is not None and instance.is_correct:
-                require_bounded(instance.index, instance.replica, plan.n)
+        self._end_of_safety()
         faults = _UNPAUSED | {_LINK}
         self._queue = [entry for entry in self._queue if entry[2] not in faults]
         self._queue.sort()
@@ -387,6 +391,12 @@ class World:
             for i in plan.told:
                 if nonce not in self._instances[i].app.executed:
                     self._push(self._now + self._random.randint(0, 50), _SUBMIT, i, nonce)
+
+    def _end_of_safety(self) -> None:
+        for instance in self._instances:
+            if instance.replica is not None and instance.is_correct:
+                require_bounded(instance.index, instance.replica, self.plan.n)
+            self._spoil(self._now, instance.index, DiskFreed(instance=instance.index))
 
     def _submit_more(self) -> None:
         """New work, so that a core that had already executed everything must move too."""
