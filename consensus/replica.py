@@ -215,6 +215,16 @@ class Replica:
         return self._s.is_doubtful
 
     @property
+    def is_level(self) -> bool:
+        """Whether f + 1 others say where they are, and nobody that its head is above ours.
+
+        No proof: a reason to believe that this replica has what the others have.
+        """
+        s = self._s
+        claims = [s.peers[member].claimed_height for member in s.others]
+        return s.claimed_max <= s.head.height and sum(c > 0 for c in claims) > s.f
+
+    @property
     def is_connected(self) -> bool:
         """Whether q members are online, this one included."""
         return self._s.is_connected

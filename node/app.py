@@ -19,26 +19,33 @@ import structlog
 from consensus.config import ConsensusConfig
 from consensus.keyring import Ed25519Keyring
 from crypto import curve
-from crypto.keystore import HouseholdKeys
+from crypto.keys import NodeKey
 from node.attester import Attester
 from node.chain import VERSION, Chain
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver
+from node.directory import Directory
 from node.errors import ConfigError
 from node.failure import failure_in, spawn
 from node.gossip import Gossip
-from node.home import Home, endpoints, load_config, load_genesis, load_keys, load_token
+from node.home import Home, HomeKeys, load_config, load_genesis, load_home_keys, load_token
+from node.join import fetch_genesis
+from node.last_words import LastWords, stop_reason
 from node.log import log_block, set_up
+from node.members import TICK_S, Members, OwnKeys
 from node.metrics import Metrics
 from node.p2p.frames import Channel
 from node.p2p.identity import NodeIdentity
 from node.p2p.network import PeerNetwork
+from node.p2p.refusal import KEY_IN_USE
+from node.p2p.roster import Roster
+from node.records import BlockRecord
 from node.relay import Relay, RelayConfig
 from node.relay_service import RelayService
 from node.rpc.server import RpcConfig, RpcServer
 from node.storage.block_store import ChainStore
 from node.storage.vote_log import VoteLogFile
-from node.why import explain
+from node.why import explain, explain_key_in_use
 from vm.errors import GenesisError
 from vm.evm import tiers
 from vm.genesis import Genesis
@@ -68,9 +75,10 @@ class Node:
         *,
         genesis: Genesis,
         config: NodeConfig,
-        keys: HouseholdKeys,
+        keys: HomeKeys,
         natives: Sequence[NativeContract],
         on_fatal: Callable[[Exception], None],
+        on_rotated: Callable[[], None] = lambda: None,
         consensus: ConsensusConfig | None = None,
     ) -> None:
         """Open the files; no socket is opened before `start`.
@@ -78,47 +86,69 @@ class Node:
         Raises:
             StorageError: the chain or the vote log cannot be used; the text says what to do.
         """
-        members = endpoints(genesis, config)
         self.config = config
-        self.members = members
         self.token = load_token(home)
         self.metrics = Metrics()
         self.rpc: RpcServer | None = None
-        self._tending: asyncio.Task[None] | None = None
-        self.names = tuple(member.name for member in members)
-        self.me = self.names.index(config.name)
+        self._tasks: list[asyncio.Task[None]] = []
         self.on_fatal = on_fatal
         self.store = ChainStore(home.chain, genesis.hash, history_blocks=config.history_blocks)
         self.vote_log = VoteLogFile(home.votes)
         self.chain = Chain(Machine(genesis, natives), self.store, now_ms=wall_ms)
-        self.network = PeerNetwork(
-            identity=NodeIdentity.from_key(keys.node),
-            me=self.me,
-            members=members,
-            listen=(config.p2p_listen.host, config.p2p_listen.port),
-            genesis_hash=genesis.hash,
-            on_frame=self._on_frame,
-            on_up=self._on_up,
-            on_down=self._on_down,
-        )
+        membership = self.chain.membership()
+        key = keys.present(membership.members)
+        self.directory = Directory(self.chain, name=config.name, node_key=key.public)
+        roster = Roster((*membership.members, key.public))
+        self.network = self._make_network(key, roster)
         self.gossip = Gossip(self.chain, self.network)
-        indexes = range(len(members))
-        relay = Relay(RelayConfig(window_ms=genesis.window_ms), me=self.me, members=indexes)
-        self.relay = RelayService(relay, self.network, wall_ms)
+        self.relay = self._make_relay(roster.number(key.public), membership.n)
+        keyring = Ed25519Keyring(key)
         self.driver = ConsensusDriver(
             chain=self.chain,
             vote_log=self.vote_log,
             links=self.network,
-            keyring=Ed25519Keyring(keys.node),
+            keyring=keyring,
             metrics=self.metrics,
             on_fatal=on_fatal,
+            roster=roster,
             config=consensus,
         )
+        self.members = Members(
+            chain=self.chain,
+            directory=self.directory,
+            network=self.network,
+            relay=self.relay,
+            replica=lambda: self.driver.replica,
+            keys=OwnKeys(node=key, account=keys.household.account, load_next=keys.load_next),
+            elsewhere=config.peers,
+            on_rotated=on_rotated,
+            on_work=self.driver.work_may_wait,
+        )
+        self.driver.has_awaited = self.members.has_awaited
         self.chain.attach(self.driver.status, self.why)
-        keyring = Ed25519Keyring(keys.node)
         self.chain.attester = Attester(self.chain, lambda: self.driver.replica, keyring)
-        self.chain.on_block(lambda record: log_block(record, self.names, wall_ms()))
-        self.metrics.watch(self.chain, self.network, len(members))
+        self.chain.on_block(self._log_block)
+        self.metrics.watch(self.chain, self.network)
+
+    def _make_network(self, key: NodeKey, roster: Roster) -> PeerNetwork:
+        """Return the network without peers: `Members` gives it those of the state."""
+        listen = self.config.p2p_listen
+        return PeerNetwork(
+            identity=NodeIdentity.from_key(key),
+            name=self.config.name,
+            members=(),
+            listen=(listen.host, listen.port),
+            genesis_hash=self.chain.genesis.hash,
+            on_frame=self._on_frame,
+            on_up=self._on_up,
+            on_down=self._on_down,
+            roster=roster,
+            genesis=self.chain.genesis.to_json(),
+        )
+
+    def _make_relay(self, me: int, n: int) -> RelayService:
+        config = RelayConfig(window_ms=self.chain.genesis.window_ms)
+        return RelayService(Relay(config, me=me, members=range(n)), self.network, wall_ms)
 
     async def start(self) -> None:
         """Begin to accept and dial, and to take part. Raises OSError if a port is taken."""
@@ -135,17 +165,19 @@ class Node:
             chain=self.chain,
             network=self.network,
             relay=self.relay,
-            members=self.members,
-            me=self.me,
+            directory=self.directory,
             metrics=self.metrics,
         )
         await self.rpc.start()
-        self._tending = spawn(self._tend(), "housekeeping failed")
+        self._tasks = [
+            spawn(self._tend(), "housekeeping failed"),
+            spawn(self._tick(), "the watch over membership failed"),
+        ]
 
     async def stop(self) -> None:
         """Leave in order: no promise is cut short, because each was synced before it was sent."""
-        if self._tending is not None:
-            self._tending.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self.rpc is not None:
             await self.rpc.stop()
         self.driver.stop()
@@ -157,12 +189,28 @@ class Node:
     def why(self) -> list[str]:
         """Return in words why nothing progresses; empty if nothing is awaited."""
         replica = self.driver.replica
-        return explain(
-            replica.waiting_for(),
-            names=self.names,
-            now_ms=int(asyncio.get_running_loop().time() * 1000),
-            halted=replica.halted,
-        )
+        now_ms = int(asyncio.get_running_loop().time() * 1000)
+        in_use = [
+            p.name for p in self.network.stats() if KEY_IN_USE in p.last_error and not p.is_up
+        ]
+        return [
+            *explain_key_in_use(in_use),
+            *self.members.why(),
+            *explain(
+                replica.waiting_for(),
+                names=self.directory.names,
+                now_ms=now_ms,
+                halted=replica.halted,
+            ),
+        ]
+
+    def _log_block(self, record: BlockRecord) -> None:
+        log_block(record, self.directory.names_at(record.height), wall_ms())
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.members.tick()
 
     async def _tend(self) -> None:
         """Drop what has expired where no block and no message gives the occasion."""
@@ -171,25 +219,31 @@ class Node:
             self.relay.expire()
             self.chain.pool.expire(wall_ms())
 
-    def _on_frame(self, member: int, channel: Channel, payload: bytes) -> None:
+    def _on_frame(self, peer: int, channel: Channel, payload: bytes) -> None:
         match channel:
             case Channel.CONSENSUS | Channel.CATCH_UP:
-                self.driver.on_frame(member, payload)
+                self.driver.on_frame(peer, payload)
+            case Channel.READY:
+                self.members.on_frame(peer, payload)
+            case _ if self.network.is_observer(peer):
+                self.network.suspect(peer, f"{channel.name} from an observer", points=1)
             case Channel.TRANSACTIONS:
-                self.gossip.on_frame(member, payload)
+                self.gossip.on_frame(peer, payload)
             case Channel.RELAY:
-                self.relay.on_frame(member, payload)
+                self.relay.on_frame(peer, payload)
             case _:
-                self.network.suspect(member, f"unexpected frame on {channel.name}")
+                self.network.suspect(peer, f"unexpected frame on {channel.name}")
 
-    def _on_up(self, member: int) -> None:
-        self.driver.on_up(member)
-        self.gossip.on_up(member)
-        self.relay.on_up(member)
+    def _on_up(self, peer: int) -> None:
+        self.driver.on_up(peer)
+        self.members.on_up(peer)
+        if not self.network.is_observer(peer):
+            self.gossip.on_up(peer)
+            self.relay.on_up(peer)
 
-    def _on_down(self, member: int) -> None:
-        self.driver.on_down(member)
-        self.relay.on_down(member)
+    def _on_down(self, peer: int) -> None:
+        self.driver.on_down(peer)
+        self.relay.on_down(peer)
 
 
 def open_node(
@@ -197,6 +251,8 @@ def open_node(
     natives: Sequence[NativeContract],
     on_fatal: Callable[[Exception], None],
     password: str | None = None,
+    on_rotated: Callable[[], None] = lambda: None,
+    *,
 ) -> Node:
     """Return the node whose home is `path`.
 
@@ -205,6 +261,8 @@ def open_node(
         natives: the contracts of the chain.
         on_fatal: called once with the error after which the node must stop.
         password: of the keys; None reads the home's password file.
+        on_rotated: called when the node has to be opened anew: another key of it has become the
+            member's, or a snapshot is to take the place of its database.
 
     Raises:
         ConfigError: a file of the home cannot be used, by name.
@@ -213,10 +271,16 @@ def open_node(
     home = Home(path)
     genesis = load_genesis(home.genesis)
     config = load_config(home, genesis)
-    keys = load_keys(home, genesis, config.name, password)
+    keys = load_home_keys(home, genesis, config.name, password)
     try:
         return Node(
-            home, genesis=genesis, config=config, keys=keys, natives=natives, on_fatal=on_fatal
+            home,
+            genesis=genesis,
+            config=config,
+            keys=keys,
+            natives=natives,
+            on_fatal=on_fatal,
+            on_rotated=on_rotated,
         )
     except GenesisError as error:
         raise ConfigError(f"{home.genesis.name}: {error.field}", error.message) from None
@@ -264,10 +328,29 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
             end(failure)
 
     loop.set_exception_handler(on_stray_error)
-    node = open_node(path, natives, end, password)
-    set_up(Home(path).log, node.config.log_level)
-    tiers.use(node.config.vm_tier)
-    _log.info("start", version=VERSION, curve_backend=curve.BACKEND)
+    home = Home(path)
+    await fetch_genesis(home, password, stopped)
+    last_words = LastWords(home.last_words)
+    last_words.reserve()
+    while not stopped.done():
+        rotated = asyncio.Event()
+        node = open_node(path, natives, end, password, rotated.set)
+        set_up(home.log, node.config.log_level)
+        tiers.use(node.config.vm_tier)
+        _log.info("start", version=VERSION, curve_backend=curve.BACKEND)
+        await _serve(node, stopped, rotated)
+    error = stopped.result()
+    if error is not None:
+        last_words.say(stop_reason(error))
+        _log.error("node stops", error=repr(error), exc_info=error)
+        sys.stderr.write(f"{path.name} stops: {str(error) or repr(error)}\n")
+    return 0 if error is None else 1
+
+
+async def _serve(
+    node: Node, stopped: asyncio.Future[Exception | None], rotated: asyncio.Event
+) -> None:
+    """Run one life of the node: until it is told to stop, or has to take up its new key."""
     try:
         await node.start()
     except OSError as refusal:
@@ -280,9 +363,7 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
         f"peers at {node.config.p2p_listen}, RPC at {node.config.rpc_listen}\n"
     )
     sys.stdout.flush()
-    error = await stopped
-    if error is not None:
-        _log.error("node stops", error=repr(error), exc_info=error)
-        sys.stderr.write(f"{node.config.name} stops: {str(error) or repr(error)}\n")
+    rotation = asyncio.ensure_future(rotated.wait())
+    await asyncio.wait((stopped, rotation), return_when=asyncio.FIRST_COMPLETED)
+    rotation.cancel()
     await node.stop()
-    return 0 if error is None else 1

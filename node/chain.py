@@ -4,24 +4,27 @@ Everything here is synchronous and runs on the node's one event loop; a block is
 once it is durable, never before.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Final, final
 
 from consensus.certificates import Head, Seal
 from consensus.light import Attestation
-from consensus.membership import Epoch, Height, Membership, Term
+from consensus.membership import Height, Membership
 from consensus.messages import SealedBlock
 from crypto.errors import DecodeError
 from crypto.hashing import Digest, keccak256
 from crypto.merkle import SparseMerkleTree
 from node.errors import CorruptStore
 from node.executor import Executed, Executor, decode_receipts
+from node.hand_over import HandOver, membership_of
 from node.log_query import LogQuery, log_entries
 from node.mempool import Account, Mempool, MempoolConfig
 from node.records import BlockRecord, ConsensusStatus, LogEntry, NodeStatus
 from node.storage.block_store import ChainStore
 from vm.accounts import changed_addresses, quota_used, read_account
+from vm.activation import ActivationTransaction
 from vm.block import Block, Header, decode_block
 from vm.errors import InvalidBlock, InvalidTransaction, TxReason
 from vm.execute import check_alone
@@ -72,6 +75,9 @@ class Chain:
         """Signs a light client's nonce, where there is a replica that may (`ConsensusDriver`)."""
         self._record = lru_cache(RECORDS_MAX)(self._read_record)
         self._members = lru_cache(1)(self._read_members)
+        self._epochs = lru_cache(1)(self._read_epochs)
+        self.activations: Callable[[], Sequence[ActivationTransaction]] = tuple
+        """What the members' READYs make possible now, where the node gathers them."""
 
     # The head.
 
@@ -132,14 +138,29 @@ class Chain:
         return self._members(self.head.next_members_hash)
 
     def _read_members(self, _hash: Digest) -> Membership:
-        members = read_members(self.store)
-        return Membership(
-            Epoch(members.epoch),
-            members.keys,
-            first_height=Height(members.first_height),
-            first_term=Term(members.first_term),
-            term_blocks=members.term_blocks,
-        )
+        return membership_of(read_members(self.store))
+
+    def membership_at(self, height: int) -> Membership:
+        """Return the member set that seals the block at `height`, 1 to the head's plus one."""
+        if not 1 <= height <= self.height + 1:
+            raise ValueError(f"height must lie in 1..{self.height + 1}, got {height}")
+        epochs = self._epochs(self.head.next_members_hash)
+        place = bisect_right(epochs, height, key=lambda step: step.members.first_height)
+        return epochs[place - 1].membership
+
+    def epochs(self) -> tuple[HandOver, ...]:
+        """Return the steps into all epochs up to the present one."""
+        return self._epochs(self.head.next_members_hash)
+
+    def base_digest(self) -> Digest:
+        """Return the hash of the block below the present epoch, which its members build on."""
+        return self._epochs(self.head.next_members_hash)[-1].header.hash
+
+    def _read_epochs(self, _hash: Digest) -> tuple[HandOver, ...]:
+        try:
+            return tuple(HandOver.from_bytes(data) for _, data in self.store.hand_overs())
+        except DecodeError as error:
+            raise CorruptStore(f"an epoch's first block cannot be read: {error}") from error
 
     def prove(self, key: bytes) -> bytes:
         """Return the Merkle proof of a state key, or of its absence, under the head's root."""
@@ -273,7 +294,16 @@ class Chain:
     def has_work(self) -> bool:
         """Whether a block made now would hold anything: a due deadline or a transaction."""
         now_ms = self._next_time_ms()
-        return self.machine.is_due(self.store, now_ms) or self.pool.has_executable(now_ms)
+        if self.machine.is_due(self.store, now_ms) or self.pool.has_executable(now_ms):
+            return True
+        return any(self._may_activate(tx, now_ms) for tx in self.activations())
+
+    def _may_activate(self, tx: ActivationTransaction, now_ms: int) -> bool:
+        try:
+            self.machine.check_activation(tx, self.head, self.store, now_ms)
+        except InvalidTransaction:
+            return False
+        return True
 
     def next_work_ms(self) -> int | None:
         """Return when time alone may bring work: the next deadline, or new quotas."""
@@ -325,10 +355,14 @@ class Chain:
         self.store.reopen()
         self.executor.reopen()
         self._record.cache_clear()
+        self._members.cache_clear()
+        self._epochs.cache_clear()
 
     def build(self) -> Executed | None:
         """Return a block of what waits, executed on the head; None if nothing can run."""
-        executed, dropped = self.executor.build(self.pool.candidates(), self.now_ms())
+        executed, dropped = self.executor.build(
+            self.pool.candidates(), self.now_ms(), self.activations()
+        )
         for tx, reason in dropped:
             if reason not in _MAY_PASS:
                 self.pool.remove(tx.hash)

@@ -14,7 +14,7 @@ from typing import Final, assert_never, final
 
 import structlog
 
-from consensus.config import MAX_BLOCKS_BYTES, ConsensusConfig
+from consensus.config import ConsensusConfig
 from consensus.errors import CorruptLog, MalformedMessage
 from consensus.events import (
     Applied,
@@ -42,24 +42,23 @@ from consensus.events import (
 )
 from consensus.keyring import Keyring
 from consensus.membership import MemberIndex
-from consensus.messages import Blocks, BodyReply, Message, SealedBlock, ViewChange
+from consensus.messages import SealedBlock, ViewChange
 from consensus.replica import Replica
 from consensus.wire import decode_message, encode_message
 from crypto.errors import DecodeError
+from node.block_server import BlockServer, channel_of
 from node.chain import Chain
 from node.errors import CorruptStore, NodeError
 from node.executor import digest_of
-from node.inbox import Inbox
+from node.inbox import FromPeer, Inbox, Item, LinkChange
 from node.links import Links
 from node.metrics import Metrics
 from node.p2p.frames import Channel
+from node.p2p.roster import Roster
 from node.records import ConsensusStatus
 from node.storage.vote_log import VoteLogFile
 from vm.errors import InvalidBlock
 
-SERVE_BYTES_PER_S = 8 << 20
-"""Blocks read for one member that asks again and again; who catches up needs longer to execute
-them."""
 SUSPICION_POINTS: Final = {
     # A wrong clock, ours or theirs, can cause it.
     Reason.INVALID_PROPOSAL: 2,
@@ -87,6 +86,7 @@ class ConsensusDriver:
         keyring: Keyring,
         metrics: Metrics,
         on_fatal: Callable[[Exception], None],
+        roster: Roster | None = None,
         config: ConsensusConfig | None = None,
     ) -> None:
         """Nothing is sent before `start`.
@@ -98,6 +98,7 @@ class ConsensusDriver:
             keyring: of this node; without a key it follows.
             metrics: where it counts.
             on_fatal: called once, with the error after which this node must stop.
+            roster: numbers the peers of `links`; None numbers the present members in order.
             config: timers.
 
         Raises:
@@ -108,22 +109,25 @@ class ConsensusDriver:
         self._links = links
         self._on_fatal = on_fatal
         self._metrics = metrics
+        membership = chain.membership()
+        self._roster = roster or Roster(membership.members)
         try:
             self.replica = Replica(
                 config=config or ConsensusConfig(),
                 genesis_hash=chain.store.digest(0),
-                membership=chain.membership(),
+                membership=membership,
                 head=chain.sealed_head(),
                 keyring=keyring,
                 recovered=vote_log.records,
+                is_log_new=vote_log.is_unproven,
                 digest_of=digest_of,
+                base_digest=chain.base_digest(),
             )
         except CorruptLog as error:
             raise CorruptStore(f"votes.log does not belong to this node: {error}") from error
         self._forget_void()
         self._inbox = Inbox()
-        self._serve_at_s: dict[int, float] = {}
-        """When a member may be served blocks again."""
+        self._blocks = BlockServer(chain.store)
         self._effects: deque[Effect] = deque()
         self._outbox: list[tuple[int | None, Channel, bytes]] = []
         """Member (None: all others), channel, payload: leave after the next sync."""
@@ -132,6 +136,8 @@ class ConsensusDriver:
         self._is_stopped = True
         self._is_work_stale = True
         self._told_pending = False
+        self.has_awaited: Callable[[SealedBlock], bool] = lambda _: False
+        """Whether this process said READY to the change of members that the block carries."""
         self._timer: asyncio.TimerHandle | None = None
         self._work_timer: asyncio.TimerHandle | None = None
 
@@ -152,7 +158,7 @@ class ConsensusDriver:
                 timer.cancel()
 
     def on_frame(self, member: int, payload: bytes) -> None:
-        """Take a payload of the consensus or catch-up channel."""
+        """Take a payload of the consensus or catch-up channel from a peer, by its number."""
         if not self._inbox.has_room(member, len(payload)):
             return
         try:
@@ -165,12 +171,12 @@ class ConsensusDriver:
         self._schedule()
 
     def on_up(self, member: int) -> None:
-        """The link with `member` is open."""
-        self._push(PeerUp(MemberIndex(member)))
+        """The link with the peer of this number is open."""
+        self._push(LinkChange(member, is_up=True))
 
     def on_down(self, member: int) -> None:
-        """The link with `member` has ended."""
-        self._push(PeerDown(MemberIndex(member)))
+        """The link with the peer of this number has ended."""
+        self._push(LinkChange(member, is_up=False))
 
     def work_may_wait(self) -> None:
         """Look, in the loop's next turn, whether there is something to build a block of."""
@@ -191,8 +197,8 @@ class ConsensusDriver:
 
     # The loop.
 
-    def _push(self, event: Event) -> None:
-        self._inbox.put(event)
+    def _push(self, item: Event | LinkChange) -> None:
+        self._inbox.put(item)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -227,16 +233,41 @@ class ConsensusDriver:
             elif self._is_work_stale:
                 self._refresh_pending()
             elif self._inbox:
-                self._step(self._inbox.pop())
+                self._take(self._inbox.pop())
             else:
                 break
         self._flush()
         self._arm()
 
+    def _take(self, item: Item) -> None:
+        """Step the replica, in whose eyes a peer has its index in the present epoch."""
+        if not isinstance(item, FromPeer | LinkChange):
+            self._step(item)
+            return
+        member = self.replica.membership.index_of(self._roster.key(item.peer))
+        match item:
+            case FromPeer(peer, message) if member is None:
+                self._outbox.extend(self._blocks.answer(peer, message, self._loop.time()))
+            case LinkChange() if member is None:
+                pass  # An observer asks; nobody waits for it.
+            case FromPeer(_, message):
+                assert member is not None, "the case above has taken strangers"
+                self._step(Receive(member, message))
+            case LinkChange(_, is_up):
+                assert member is not None, "the case above has taken strangers"
+                self._step(PeerUp(member) if is_up else PeerDown(member))
+
+    def _peer(self, member: MemberIndex) -> int:
+        """Return the number of a member of the replica's epoch."""
+        return self._roster.number(self.replica.membership.members[member])
+
     def _step(self, event: Event) -> None:
         replica = self.replica
-        asked = (replica.term, replica.asked)
+        asked, was_doubtful = (replica.term, replica.asked), replica.is_doubtful
         self._effects.extend(replica.step(event, self._now_ms()))
+        if replica.is_doubtful is not was_doubtful:
+            # Before any effect: a restart must not forget that the log is not whole.
+            self._vote_log.prove(is_proven=was_doubtful)
         if (replica.term, replica.asked) > asked and replica.asked > 0:
             reason = _view_change_reason(event)
             self._metrics.view_change(reason)
@@ -281,9 +312,9 @@ class ConsensusDriver:
                 self._vote_log.append(records)
                 self._is_unsynced = True
             case Send(to, message):
-                self._outbox.append((to, _channel(message), encode_message(message)))
+                self._outbox.append((self._peer(to), channel_of(message), encode_message(message)))
             case Broadcast(message):
-                self._outbox.append((None, _channel(message), encode_message(message)))
+                self._outbox.append((None, channel_of(message), encode_message(message)))
             case Build():
                 self._build(effect)
             case Validate():
@@ -291,11 +322,12 @@ class ConsensusDriver:
             case Apply(block):
                 self._apply(block)
             case ServeBlocks(to, from_height, limit):
-                self._serve(to, from_height, limit)
+                peer, now_s = self._peer(to), self._loop.time()
+                self._outbox.extend(self._blocks.serve(peer, from_height, limit, now_s))
             case Suspect(member, reason, detail):
                 self._metrics.suspect(reason.name)
                 points = SUSPICION_POINTS.get(reason, _POINTS)
-                self._links.suspect(member, f"{reason.name}: {detail}", points)
+                self._links.suspect(self._peer(member), f"{reason.name}: {detail}", points)
             case Evidence(first, second):
                 _log.error("equivocation", first=repr(first), second=repr(second))
             case Halt(reason):
@@ -337,8 +369,13 @@ class ConsensusDriver:
         self._metrics.processing("apply", perf_counter() - begin)
         # The level before the answer: on Applied the replica builds at once if work waits.
         membership = self._chain.membership()
-        self._inbox.put_first(Applied(block.height, block.digest, membership))
+        is_witnessed = membership.first_height == block.height + 1 and self.has_awaited(block)
+        self._inbox.put_first(Applied(block.height, block.digest, membership, is_witnessed))
         self._is_work_stale = True
+        if membership != self.replica.membership:
+            # Who was an observer may have been up for long: the replica learns it now.
+            for peer in sorted(self._links.up):
+                self._inbox.put(LinkChange(peer, is_up=True))
 
     def _forget_void(self) -> None:
         """Tell the vote log where the durable head is: votes up to it bind nobody."""
@@ -346,16 +383,6 @@ class ConsensusDriver:
         self._vote_log.advance(
             epoch=membership.epoch, term=membership.term(height + 1), height=height
         )
-
-    def _serve(self, to: int, from_height: int, limit: int) -> None:
-        now_s = self._loop.time()
-        if now_s < self._serve_at_s.get(to, 0):
-            return
-        blocks = self._chain.store.sealed_blocks(from_height, limit, MAX_BLOCKS_BYTES)
-        if blocks:
-            reply = encode_message(Blocks(blocks))
-            self._serve_at_s[to] = now_s + len(reply) / SERVE_BYTES_PER_S
-            self._outbox.append((to, Channel.CATCH_UP, reply))
 
     # Work.
 
@@ -393,8 +420,3 @@ def _view_change_reason(event: Event) -> str:
             return "others_asked"
         case _:
             return "other"
-
-
-def _channel(message: Message) -> Channel:
-    """Bodies and blocks that somebody asked for must not stand before votes in a queue."""
-    return Channel.CATCH_UP if isinstance(message, Blocks | BodyReply) else Channel.CONSENSUS

@@ -84,9 +84,14 @@ class Executor:
         return self._tree
 
     def build(
-        self, candidates: Iterable[Transaction], now_ms: int
+        self,
+        candidates: Iterable[Transaction],
+        now_ms: int,
+        activations: Iterable[ActivationTransaction] = (),
     ) -> tuple[Executed | None, list[tuple[Transaction, TxReason]]]:
         """Return a block of what can run among `candidates`, and the candidates that cannot.
+
+        The first of `activations` that is valid goes in as well.
 
         None if nothing can. The block's time is the clock's, or the parent's + 1 if the clock is
         behind (rule 32).
@@ -94,7 +99,12 @@ class Executor:
         time_ms = max(now_ms, self._head.time_ms + 1)
         tried: list[Transaction] = []
         built = self._machine.build_block(
-            self._head, time_ms, _remembered(candidates, tried), self._store, self._tree
+            self._head,
+            time_ms,
+            _remembered(candidates, tried),
+            self._store,
+            self._tree,
+            activations=activations,
         )
         if built is None:
             return None, self._refused(tried, time_ms)

@@ -3,11 +3,13 @@
 import os
 import secrets
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from crypto.errors import KeystoreError
+from crypto.keys import NodeKey
 from crypto.keystore import HouseholdKeys
 from node.config import FILE_NAME, NodeConfig, load, parse_address
 from node.errors import ConfigError
@@ -41,6 +43,21 @@ class Home:
         return self.path / "household.keys"
 
     @property
+    def node_key(self) -> Path:
+        """Node key of the last rotation; without one the household's keys hold it."""
+        return self.path / "node.keys"
+
+    @property
+    def next_node_key(self) -> Path:
+        """Node key of a rotation that has not taken effect yet."""
+        return self.path / "node.keys.next"
+
+    @property
+    def invite(self) -> Path:
+        """With which this household joins a chain that it did not found."""
+        return self.path / "invite.json"
+
+    @property
     def password(self) -> Path:
         """Opens the keys without asking; for testnets."""
         return self.path / "password"
@@ -57,6 +74,11 @@ class Home:
     @property
     def votes(self) -> Path:
         return self.path / "data" / "votes.log"
+
+    @property
+    def last_words(self) -> Path:
+        """Why the node stopped, if it did not stop well (`node.last_words`)."""
+        return self.path / "stopped.txt"
 
     @property
     def log(self) -> Path:
@@ -88,31 +110,84 @@ def load_config(home: Home, genesis: Genesis) -> NodeConfig:
     """Read `node.toml` and check the names in it against the genesis file; raises ConfigError."""
     config = load(home.config)
     names = [member.name for member in genesis.members]
-    for field, name in (("node.name", config.name), *(("p2p.peers", n) for n in config.peers)):
+    given = [("node.name", config.name), *(("p2p.peers", name) for name in config.peers)]
+    if home.invite.exists():
+        given = []  # Who joins later, and whom it meets then, the file cannot know.
+    for field, name in given:
         if name not in names:
             raise ConfigError(field, f"{name!r} is not a member of the genesis file")
     return config
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class HomeKeys:
+    """The household's keys, and the node keys that replace the first one. SECRET."""
+
+    home: Home
+    household: HouseholdKeys
+    rotated: NodeKey | None
+    """Of the last rotation; from then on the household's first node key is void."""
+    password: str
+
+    def load_next(self) -> NodeKey | None:
+        """Return the node key of a rotation under way, None if there is none.
+
+        Raises:
+            ConfigError: the file is there and cannot be used.
+        """
+        return _load_node_key(self.home.next_node_key, self.password)
+
+    def present(self, members: Collection[bytes]) -> NodeKey:
+        """Return the key that this node runs with, given the members' node keys.
+
+        The key of a rotation that has taken effect moves to its place: there is no way back.
+        """
+        following = self.load_next()
+        if following is not None and following.public in members:
+            self.home.next_node_key.replace(self.home.node_key)
+            return following
+        return self.rotated or self.household.node
+
+
 def load_keys(home: Home, genesis: Genesis, name: str, password: str | None) -> HouseholdKeys:
-    """Open the household's keys and check that they are the member's.
+    """Open the household's keys alone; raises as `load_home_keys`."""
+    return load_home_keys(home, genesis, name, password).household
+
+
+def load_home_keys(home: Home, genesis: Genesis, name: str, password: str | None) -> HomeKeys:
+    """Open all keys of a node and check that they are the member's.
 
     Raises:
         ConfigError: no password, a wrong one, or keys of another household.
     """
-    secret = password if password is not None else _read_private(home.password, "password")
-    try:
-        keys = HouseholdKeys.load(home.keys, secret)
-    except OSError as error:
-        raise ConfigError(home.keys.name, f"cannot be read: {error.strerror}") from None
-    except KeystoreError as error:
-        raise ConfigError(home.keys.name, str(error)) from None
-    member = next(member for member in genesis.members if member.name == name)
-    if keys.node.public != member.node_key:
+    secret = password if password is not None else read_password(home)
+    keys = load_household(home.keys, secret)
+    member = next((member for member in genesis.members if member.name == name), None)
+    if member is not None and keys.node.public != member.node_key:
         raise ConfigError(
             home.keys.name, f"holds another node key than the genesis file has for {name!r}"
         )
-    return keys
+    return HomeKeys(home, keys, _load_node_key(home.node_key, secret), secret)
+
+
+def _load_node_key(path: Path, password: str) -> NodeKey | None:
+    return load_household(path, password).node if path.exists() else None
+
+
+def read_password(home: Home) -> str:
+    """Return the password in the home's file; raises ConfigError."""
+    return _read_private(home.password, "password")
+
+
+def load_household(path: Path, password: str) -> HouseholdKeys:
+    """Open a file of household keys; raises ConfigError."""
+    try:
+        return HouseholdKeys.load(path, password)
+    except OSError as error:
+        raise ConfigError(path.name, f"cannot be read: {error.strerror}") from None
+    except KeystoreError as error:
+        raise ConfigError(path.name, str(error)) from None
 
 
 def load_token(home: Home) -> str:
@@ -128,7 +203,7 @@ def load_token(home: Home) -> str:
 
 
 def endpoints(genesis: Genesis, config: NodeConfig) -> tuple[MemberEndpoint, ...]:
-    """Return the members in the order of their indexes: ascending by node key.
+    """Return the founders in the order of their indexes: ascending by node key.
 
     Raises:
         ConfigError: a member's name or address cannot be used.

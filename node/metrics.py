@@ -79,11 +79,11 @@ class Metrics:
         self._calls: dict[tuple[str, bool], int] = {}  # Plain: it is counted on the hot path.
         self._last_time_ms: int | None = None
 
-    def watch(self, chain: "Chain", network: "PeerNetwork", n: int) -> None:
-        """Report this chain and network from now on; `n` is the number of members."""
+    def watch(self, chain: "Chain", network: "PeerNetwork") -> None:
+        """Report this chain and network from now on."""
         self._last_time_ms = chain.head.time_ms
         chain.on_block(self.block)
-        self.registry.register(_Watch(chain, network, n, self._calls))
+        self.registry.register(_Watch(chain, network, self._calls))
 
     def block(self, record: "BlockRecord") -> None:
         """Count a sealed block."""
@@ -126,17 +126,15 @@ class _Watch(Collector):
         self,
         chain: "Chain",
         network: "PeerNetwork",
-        n: int,
         calls: Mapping[tuple[str, bool], int],
     ) -> None:
         self._chain = chain
         self._network = network
-        self._n = n
         self._calls = calls
 
     def collect(self) -> Iterator[Metric]:
         """Yield one family for each figure."""
-        status = self._chain.status()
+        status, n = self._chain.status(), self._chain.membership().n
         header = self._chain.head
         record = self._chain.record(header.number)
         for name, text, value in (
@@ -144,11 +142,11 @@ class _Watch(Collector):
             ("consensus_epoch", "Number of the member set.", status.epoch),
             ("consensus_term", "Term of the next block.", status.term),
             ("consensus_rounds", "View of the current term.", status.view),
-            ("consensus_validators", "Members.", self._n),
+            ("consensus_validators", "Members.", n),
             (
                 "consensus_missing_validators",
                 "Members that this node cannot reach.",
-                self._n - 1 - status.peers_up,
+                max(0, n - 1 - status.peers_up),
             ),
             ("consensus_num_txs", "Transactions in the newest block.", _count(record)),
             ("blocksync_syncing", "1 while the node only follows.", int(status.is_learner)),

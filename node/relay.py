@@ -182,14 +182,12 @@ class Relay:
 
         Args:
             config: limits.
-            me: this node's index.
-            members: the indices of all members, this one included.
+            me: this node's number.
+            members: the numbers of all members; this one need not be among them.
         """
         self._config = config
         self._me = me
-        count = len(set(members) | {me})
-        self._others = count - 1
-        self._share_bytes = config.held_bytes_max // count
+        self.set_members(members)
         self._up: set[int] = set()
         self._held: dict[bytes, _Held] = {}  # By id, in order of arrival.
         self._held_bytes: dict[int, int] = {}
@@ -197,6 +195,15 @@ class Relay:
         self._usage: dict[tuple[int, bool], _Usage] = {}
         self._subscribers: dict[int, set[bytes]] = {}
         self._by_key: dict[bytes, set[int]] = {}
+
+    def set_members(self, members: Iterable[int]) -> None:
+        """Take over the members of a new epoch; what is held stays, also of those who left.
+
+        Peers are known by numbers that outlive the epochs.
+        """
+        count = len(set(members) | {self._me})
+        self._others = count - 1
+        self._share_bytes = self._config.held_bytes_max // count
 
     @property
     def held_count(self) -> int:

@@ -45,6 +45,10 @@ class RelayService:
         """Remember that the member must be reached through others."""
         self._relay.peer_down(member)
 
+    def set_members(self, members: Iterable[int]) -> None:
+        """Take over the members of a new epoch, by number."""
+        self._relay.set_members(members)
+
     def expire(self) -> None:
         """Drop what has expired."""
         self._relay.expire(self._now_ms())

@@ -90,6 +90,18 @@ def explain(
     return lines
 
 
+def explain_key_in_use(peers: Sequence[str]) -> list[str]:
+    """Return what to say when `peers`, by name, have a link with another node of this key."""
+    if not peers:
+        return []
+    return [
+        f"Another node runs with this household's node key: {', '.join(peers)} has a link with it "
+        "and refuses this one. This node does not vote, because two nodes with one key could "
+        "contradict each other.",
+        "Stop one of the two. Never run a copy of a data directory.",
+    ]
+
+
 def _duration(ms: int) -> str:
     if ms < 10_000:
         return f"{ms} ms"

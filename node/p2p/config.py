@@ -36,6 +36,8 @@ class NetworkConfig:
     """Negotiation envelopes; the oldest are dropped."""
     snapshot_queue_bytes: int = 5 << 20
     """Parts of snapshots; further ones are not queued: the peer asks again."""
+    ready_queue_bytes: int = 256 << 10
+    """READYs; the oldest are dropped, and what is missing is told again."""
     score_limit: int = 100
     """Points of suspicion at which a peer is disconnected."""
     score_decay_per_s: int = 1
@@ -62,5 +64,7 @@ class NetworkConfig:
                 return self.gossip_queue_bytes
             case Channel.RELAY:
                 return self.relay_queue_bytes
+            case Channel.READY:
+                return self.ready_queue_bytes
             case Channel.SNAPSHOT:
                 return self.snapshot_queue_bytes

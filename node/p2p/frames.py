@@ -18,12 +18,16 @@ PROTOCOL_VERSION = 1
 SUBPROTOCOL = "hearth.1"
 """WebSocket subprotocol: a stray WebSocket client is refused before the hello."""
 PATH = "/p2p"
+GENESIS_PATH = "/genesis"
+"""Where a newcomer fetches the genesis file, which it checks by the hash in its invite."""
 FRAME_BYTES_MAX = 1 + MAX_MESSAGE_BYTES
 """Largest frame: the channel and the largest consensus message."""
 HELLO_BYTES_MAX = 512
 NAME_LENGTH_MAX = 64
 SNAPSHOT_BYTES_MAX = (1 << 20) + (64 << 10)
 """A part of a chunk, and what names it."""
+READY_BYTES_MAX = 64 << 10
+"""READYs for one proposal, one for each of MAX_MEMBERS, fit several times."""
 
 
 class Channel(IntEnum):
@@ -36,6 +40,8 @@ class Channel(IntEnum):
     """Blocks and bodies that somebody asked for: large, nobody's vote waits behind them."""
     TRANSACTIONS = 3
     RELAY = 4
+    READY = 5
+    """READYs of open membership changes: small, and seldom."""
     SNAPSHOT = 6
     """State in chunks, for a node that joins: what is left of the line."""
 
@@ -46,6 +52,7 @@ FRAME_LIMITS = {
     Channel.CATCH_UP: FRAME_BYTES_MAX,
     Channel.TRANSACTIONS: 1 + (1 << 20),
     Channel.RELAY: 1 + (16 << 10),
+    Channel.READY: 1 + READY_BYTES_MAX,
     Channel.SNAPSHOT: 1 + SNAPSHOT_BYTES_MAX,
 }
 """Largest frame of each channel, channel byte included."""
@@ -74,7 +81,9 @@ def decode_frame(frame: bytes) -> tuple[Channel, bytes]:
     try:
         channel = Channel(frame[0])
     except ValueError:
-        raise DecodeError("frame.channel", f"is not known: {frame[0]}") from None
+        raise DecodeError(
+            "frame.channel", f"must lie in 0..{max(Channel):d}, got {frame[0]}"
+        ) from None
     limit = FRAME_LIMITS[channel]
     if len(frame) > limit:
         raise DecodeError("frame", f"must be at most {limit} bytes on {channel.name}")

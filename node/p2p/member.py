@@ -13,7 +13,7 @@ class MemberEndpoint:
     """Where a member is reached and by what it is known."""
 
     index: int
-    """Place in the member set of the epoch."""
+    """Place in the member set of the epoch; of an observer, among the observers."""
     name: str
     node_key: bytes
     """Ed25519, 32 bytes."""
@@ -33,10 +33,14 @@ class MemberEndpoint:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStats:
-    """What is known of one other member at this moment; counters are of this process's life."""
+    """What is known of one peer at this moment; counters are of this process's life."""
 
     member: int
+    """Its number in the node's roster."""
     name: str
+    node_key: bytes
+    is_observer: bool
+    """Whether it is an accepted candidate rather than a member."""
     is_up: bool
     is_partitioned: bool
     bytes_in: int

@@ -1,7 +1,10 @@
-"""All links of a node: one for each other member, kept open, dialled by the lower index.
+"""All links of a node: one for each other member, kept open, dialled by the lower node key.
 
 The network moves frames between members whose keys TLS has proved; what a frame means is its
-handlers' business. It decides nothing: who is suspected is told to it.
+handlers' business. It decides nothing: who is suspected, and who belongs to it, is told to it.
+
+Peers are known by the numbers of a `Roster`, which outlive the epochs. Observers are accepted
+candidates: they have a link as members do, on which they may follow the chain and say READY.
 """
 
 import asyncio
@@ -9,7 +12,6 @@ import random
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import final
 
 import aiohttp
@@ -21,6 +23,7 @@ from node.p2p.config import NetworkConfig
 from node.p2p.errors import LinkRefused
 from node.p2p.frames import (
     FRAME_BYTES_MAX,
+    GENESIS_PATH,
     PATH,
     SUBPROTOCOL,
     Channel,
@@ -30,28 +33,17 @@ from node.p2p.handshake import Handshake
 from node.p2p.identity import NodeIdentity, client_context, server_context
 from node.p2p.link import Link, Socket
 from node.p2p.member import MemberEndpoint, PeerStats
+from node.p2p.peer import Peer, check_callee
+from node.p2p.refusal import KEY_IN_USE, NOT_A_MEMBER, REASON_HEADER, reason_of
 from node.p2p.reputation import Reputation
+from node.p2p.roster import Roster
 
-_REASON_HEADER = "X-Hearth-Reason"
-_REASON_LENGTH_MAX = 200
+OBSERVER_CHANNELS = frozenset(
+    (Channel.CONSENSUS, Channel.CATCH_UP, Channel.READY, Channel.SNAPSHOT)
+)
+"""What is sent to observers; gossip and negotiation are members' business."""
 
 _log = structlog.get_logger("p2p")
-
-
-@final
-@dataclass(slots=True)
-class _Peer:
-    """A member with its link, if there is one, and the sums of links that ended."""
-
-    endpoint: MemberEndpoint
-    link: Link | None = None
-    bytes_in: int = 0
-    bytes_out: int = 0
-    dropped: int = 0
-    links: int = 0
-    last_error: str = ""
-    knock: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it is known to be up, so that the next attempt to dial it need not wait."""
 
 
 @final
@@ -62,52 +54,112 @@ class PeerNetwork:
         self,
         *,
         identity: NodeIdentity,
-        me: int,
+        name: str,
         members: Sequence[MemberEndpoint],
         listen: tuple[str, int],
         genesis_hash: bytes,
         on_frame: Callable[[int, Channel, bytes], None],
         on_up: Callable[[int], None],
         on_down: Callable[[int], None],
+        roster: Roster | None = None,
+        genesis: bytes = b"",
         config: NetworkConfig | None = None,
     ) -> None:
         """Nothing is opened before `start`.
 
         Args:
             identity: this node's key and certificate.
-            me: this node's index among `members`.
-            members: all members of the epoch, this node included.
+            name: of this household, for people.
+            members: all members of the epoch; this node need not be among them.
             listen: host and port to accept links at.
             genesis_hash: 32 bytes; a peer of another chain is refused.
-            on_frame: called with (member, channel, payload) for each frame.
-            on_up: called when a member's link is open, before its first frame.
+            on_frame: called with (peer, channel, payload) for each frame.
+            on_up: called when a peer's link is open, before its first frame.
             on_down: called when it has ended, after its last frame.
+            roster: numbers the peers; None numbers `members` in their order.
+            genesis: the genesis file, which a newcomer asks for.
             config: limits and patience.
         """
         self._identity = identity
-        self._me = me
         self._listen = listen
         self._on_frame = on_frame
         self._on_up = on_up
         self._on_down = on_down
         self._config = config or NetworkConfig()
-        self._peers = {m.index: _Peer(m) for m in members if m.index != me}
-        name = next(m.name for m in members if m.index == me)
+        self._roster = roster or Roster(member.node_key for member in members)
+        self._genesis = genesis
         self._handshake = Handshake(genesis_hash=genesis_hash, name=name)
-        self._by_certificate = {m.certificate: m.index for m in members}
+        self._peers: dict[int, Peer] = {}
+        self._by_certificate: dict[bytes, int] = {}
+        self._trusted: list[bytes] = [identity.certificate]
         self._reputation = Reputation(self._config)
         self._partitioned: frozenset[int] = frozenset()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._house: asyncio.Task[None] | None = None
+        self._context: ssl.SSLContext | None = None
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
         self._session: aiohttp.ClientSession | None = None
         self._is_stopping = False
+        self.set_members(members, ())
+
+    def set_members(
+        self, members: Sequence[MemberEndpoint], observers: Sequence[MemberEndpoint]
+    ) -> None:
+        """Keep links with these and nobody else; a link whose peer stays is not touched.
+
+        Args:
+            members: of the present epoch; this node is left out.
+            observers: accepted candidates, which follow before they are members.
+        """
+        own = self._identity.key.public
+        wanted = {o.node_key: (o, True) for o in observers} | {
+            m.node_key: (m, False) for m in members
+        }
+        wanted.pop(own, None)
+        for peer in [p for p in self._peers.values() if p.endpoint.node_key not in wanted]:
+            self._drop(peer)
+        for endpoint, is_observer in wanted.values():
+            self._trust(endpoint.certificate)
+            number = self._roster.number(endpoint.node_key)
+            if number not in self._peers:
+                self._peers[number] = Peer(number, endpoint)
+                self._begin(self._peers[number])
+            self._peers[number].endpoint = endpoint
+            self._peers[number].is_observer = is_observer
+        self._by_certificate = {p.endpoint.certificate: n for n, p in self._peers.items()}
+
+    def _drop(self, peer: Peer) -> None:
+        del self._peers[peer.number]
+        if peer.task is not None and peer.link is None:
+            peer.task.cancel()  # Otherwise it ends with the link, and says goodbye first.
+        if peer.link is not None:
+            peer.link.end("no longer a member")
+
+    def _trust(self, certificate: bytes) -> None:
+        """Let TLS pass the key; whether it may have a link is asked after that, each time.
+
+        OpenSSL forgets no root, so a former member still gets an answer that tells it why.
+        """
+        if certificate not in self._trusted:
+            self._trusted.append(certificate)
+            if self._context is not None:
+                self._context.load_verify_locations(cadata=certificate)
+
+    def _begin(self, peer: Peer) -> None:
+        """Dial the peer, or show it that we are up, if the network runs."""
+        if self._session is None or self._is_stopping:
+            return
+        if peer.endpoint.node_key > self._identity.key.public:
+            peer.task = spawn(self._keep_dialling(peer), "dialling failed")
+        else:
+            peer.task = spawn(self._knock_at(peer), "knocking failed")
 
     async def start(self) -> None:
-        """Listen, and begin to dial the members above. Raises OSError if the port is taken."""
-        certificates = list(self._by_certificate)
+        """Listen, and begin to dial the peers above. Raises OSError if the port is taken."""
+        self._context = server_context(self._identity, self._trusted)
         app = web.Application()
         app.router.add_get(PATH, self._accept)
+        app.router.add_get(GENESIS_PATH, self._give_genesis)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         protocol = self._runner.server
@@ -118,27 +170,26 @@ class PeerNetwork:
             protocol,
             host,
             port,
-            ssl=server_context(self._identity, certificates),
+            ssl=self._context,
             ssl_handshake_timeout=self._config.handshake_ms / 1000,
         )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True)
         )
-        self._tasks = [spawn(self._keep_house(), "the watch over links failed")]
+        self._house = spawn(self._keep_house(), "the watch over links failed")
         for peer in self._peers.values():
-            if peer.endpoint.index > self._me:
-                self._tasks.append(spawn(self._keep_dialling(peer), "dialling failed"))
-            else:
-                self._tasks.append(spawn(self._knock_at(peer), "knocking failed"))
+            self._begin(peer)
 
     async def stop(self) -> None:
         """Close all links and stop listening. Callbacks end before it returns."""
         self._is_stopping = True
         for link in self._links():
             link.end("the node stops")
-        for task in self._tasks:
+        tasks = [self._house, *(peer.task for peer in self._peers.values())]
+        running = [task for task in tasks if task is not None]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         if self._server is not None:
             self._server.close()
         if self._runner is not None:
@@ -147,26 +198,33 @@ class PeerNetwork:
             await self._session.close()
 
     def send(self, member: int, channel: Channel, payload: bytes) -> bool:
-        """Queue for one member; False if its link is down or the frame was dropped."""
-        link = self._peers[member].link
-        if link is None or member in self._partitioned:
+        """Queue for one peer; False if its link is down or the frame was dropped."""
+        peer = self._peers.get(member)
+        if peer is None or peer.link is None or member in self._partitioned:
             return False
-        return link.send(channel, encode_frame(channel, payload))
+        return peer.link.send(channel, encode_frame(channel, payload))
 
     def broadcast(self, channel: Channel, payload: bytes, except_: int | None = None) -> None:
-        """Queue for all members whose link is up, but for `except_`; encoded once."""
+        """Queue for all peers whose link is up, but for `except_`; encoded once.
+
+        Observers follow the chain: they get what it is decided by, and nothing else.
+        """
         frame = encode_frame(channel, payload)
         for member, peer in self._peers.items():
+            if peer.is_observer and channel not in OBSERVER_CHANNELS:
+                continue
             if peer.link is not None and member != except_ and member not in self._partitioned:
                 peer.link.send(channel, frame)
 
     def suspect(self, member: int, reason: str, points: int = 10) -> None:
-        """Charge a member for bad input; at the limit its links are refused for a while."""
-        _log.info("peer suspected", peer=self._peers[member].endpoint.name, reason=reason)
-        if self._reputation.add(member, points, self._now_ms()):
-            link = self._peers[member].link
-            if link is not None:
-                link.end(f"too many faults, the last: {reason}")
+        """Charge a peer for bad input; at the limit its links are refused for a while."""
+        peer = self._peers.get(member)
+        if peer is None:
+            return  # Its link ended, and this was still on its way.
+        _log.info("peer suspected", peer=peer.endpoint.name, reason=reason)
+        is_over = self._reputation.add(member, points, self._now_ms())
+        if is_over and peer.link is not None:
+            peer.link.end(f"too many faults, the last: {reason}")
 
     def set_partition(self, members: frozenset[int]) -> None:
         """Drop all frames from and to `members`, both ways, until called again (testnets only).
@@ -174,38 +232,46 @@ class PeerNetwork:
         As in a real partition their links fall silent first and are closed for it later.
         """
         healed = self._partitioned - members
-        self._partitioned = members - {self._me}
-        for member in healed:
+        self._partitioned = members
+        for member in healed & self._peers.keys():
             self._peers[member].knock.set()
 
     @property
     def up(self) -> frozenset[int]:
         """The members whose links are open."""
-        return frozenset(m for m, peer in self._peers.items() if peer.link is not None)
-
-    def stats(self) -> tuple[PeerStats, ...]:
-        """Return the figures of each other member, by index."""
-        return tuple(self._stats_of(peer) for _, peer in sorted(self._peers.items()))
-
-    def _stats_of(self, peer: _Peer) -> PeerStats:
-        member, link, now_ms = peer.endpoint.index, peer.link, self._now_ms()
-        return PeerStats(
-            member=member,
-            name=peer.endpoint.name,
-            is_up=link is not None,
-            is_partitioned=member in self._partitioned,
-            bytes_in=peer.bytes_in + (link.bytes_in if link else 0),
-            bytes_out=peer.bytes_out + (link.bytes_out if link else 0),
-            queued_bytes=link.outbox.queued_bytes if link else 0,
-            dropped_frames=peer.dropped + (link.outbox.dropped if link else 0),
-            links=peer.links,
-            score=self._reputation.score(member, now_ms),
-            banned_ms=self._reputation.banned_ms(member, now_ms),
-            last_error=peer.last_error,
+        return frozenset(
+            n for n, peer in self._peers.items() if peer.link is not None and not peer.is_observer
         )
 
+    def is_up(self, node_key: bytes) -> bool:
+        """Whether the link with the peer that has this key is open."""
+        number = self.number_of(node_key)
+        return number is not None and self._peers[number].link is not None
+
+    def is_observer(self, member: int) -> bool:
+        """Whether the peer is none of the members, or has gone."""
+        peer = self._peers.get(member)
+        return peer is None or peer.is_observer
+
+    def number_of(self, node_key: bytes) -> int | None:
+        """Return the number of the peer with this key; None for nobody's, or this node's own."""
+        number = self._roster.find(node_key)
+        return number if number in self._peers else None
+
+    def stats(self) -> tuple[PeerStats, ...]:
+        """Return the figures of each peer, by node key: the members in the order of indexes."""
+        peers = sorted(self._peers.values(), key=lambda peer: peer.endpoint.node_key)
+        cut, now_ms = self._partitioned, self._now_ms()
+        return tuple(
+            p.stats(self._reputation, now_ms, is_partitioned=p.number in cut) for p in peers
+        )
+
+    async def _give_genesis(self, _: web.Request) -> web.Response:
+        """Hand out the genesis file: TLS has let in members and accepted candidates only."""
+        return web.Response(body=self._genesis, content_type="application/json")
+
     async def _accept(self, request: web.Request) -> web.StreamResponse:
-        """Answer a link that a member below dials."""
+        """Answer a link that a peer below dials."""
         transport = request.transport
         tls = transport.get_extra_info("ssl_object") if transport is not None else None
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
@@ -213,7 +279,7 @@ class PeerNetwork:
         try:
             peer = self._check_caller(member)
         except LinkRefused as refusal:
-            headers = {_REASON_HEADER: str(refusal)}
+            headers = {REASON_HEADER: str(refusal)}
             return web.Response(status=403, text=str(refusal), headers=headers)
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,), compress=False, max_msg_size=FRAME_BYTES_MAX, timeout=1
@@ -230,18 +296,21 @@ class PeerNetwork:
             await self._serve(peer, socket)
         return socket
 
-    def _check_caller(self, member: int | None) -> _Peer:
+    def _check_caller(self, member: int | None) -> Peer:
         """Return the peer whose link may be accepted now, or raise LinkRefused."""
         if member is None or member not in self._peers:
-            raise LinkRefused("certificate is not another member's")
-        if member > self._me:
-            self._hear_knock(self._peers[member])
-            raise LinkRefused("the member with the lower index dials")
-        self._check_welcome(member)
+            raise LinkRefused(NOT_A_MEMBER)
         peer = self._peers[member]
+        is_alive = peer.link is not None and peer.link.silent_ms < self._config.replace_ms
+        if peer.endpoint.node_key > self._identity.key.public:
+            self._hear_knock(peer)
+            raise LinkRefused(
+                KEY_IN_USE if is_alive else "the member with the lower node key dials"
+            )
+        self._check_welcome(member)
         if peer.link is not None:
-            if peer.link.silent_ms < self._config.replace_ms:
-                raise LinkRefused("a link for this key is open: is a second node running on it?")
+            if is_alive:
+                raise LinkRefused(KEY_IN_USE)
             peer.link.end("replaced: silent while the peer dialled anew")
             raise LinkRefused("a dead link is being closed: dial again")
         return peer
@@ -252,12 +321,12 @@ class PeerNetwork:
         if member in self._partitioned or self._is_stopping:
             raise LinkRefused("not reachable")
 
-    async def _keep_dialling(self, peer: _Peer) -> None:
+    async def _keep_dialling(self, peer: Peer) -> None:
         """Dial one member for ever; pauses double up to the cap and have jitter (0.5 to 1.5)."""
         # A root for each: another member that answers at this address fails in the handshake.
         context = client_context(self._identity, (peer.endpoint.certificate,))
         pause_ms = self._config.dial_base_ms
-        while True:
+        while self._peers.get(peer.number) is peer:
             try:
                 await self._dial(peer, context)
                 pause_ms = self._config.dial_base_ms
@@ -272,31 +341,34 @@ class PeerNetwork:
                     pause_ms = self._config.dial_base_ms
             peer.knock.clear()
 
-    async def _knock_at(self, peer: _Peer) -> None:
+    async def _knock_at(self, peer: Peer) -> None:
         """Show a member that dials us that we are up: else it may pause for seconds first.
 
         It refuses the link, as it must: it dials itself.
         """
         context = client_context(self._identity, (peer.endpoint.certificate,))
-        with suppress(aiohttp.ClientError, OSError, TimeoutError, LinkRefused):
+        try:
             socket = await self._connect(peer, context)
             await socket.close()
+        except (aiohttp.ClientError, OSError, TimeoutError, LinkRefused) as error:
+            if KEY_IN_USE in reason_of(error):
+                self._note_failure(peer, error)
 
-    def _hear_knock(self, peer: _Peer) -> None:
+    def _hear_knock(self, peer: Peer) -> None:
         if peer.link is None:
             peer.knock.set()
         elif peer.link.silent_ms >= self._config.replace_ms:
             peer.link.end("replaced: silent while the peer knocked")
 
-    async def _dial(self, peer: _Peer, context: ssl.SSLContext) -> None:
+    async def _dial(self, peer: Peer, context: ssl.SSLContext) -> None:
         """Open a link and serve it until it ends."""
         await self._serve(peer, await self._connect(peer, context))
 
     async def _connect(
-        self, peer: _Peer, context: ssl.SSLContext
+        self, peer: Peer, context: ssl.SSLContext
     ) -> aiohttp.ClientWebSocketResponse:
         endpoint = peer.endpoint
-        self._check_welcome(endpoint.index)
+        self._check_welcome(peer.number)
         assert self._session is not None, "start() makes the session"
         async with asyncio.timeout(self._config.handshake_ms / 1000):
             socket = await self._session.ws_connect(
@@ -308,23 +380,16 @@ class PeerNetwork:
                 timeout=aiohttp.ClientWSTimeout(ws_close=1),
             )
             try:
-                self._check_callee(endpoint, socket)
+                check_callee(endpoint, socket)
                 await self._handshake.dial(socket)
             except BaseException as error:
                 await socket.close(message=str(error).encode()[:100])
                 raise
         return socket
 
-    def _check_callee(
-        self, endpoint: MemberEndpoint, socket: aiohttp.ClientWebSocketResponse
-    ) -> None:
-        tls = socket.get_extra_info("ssl_object")
-        if tls is None or tls.getpeercert(binary_form=True) != endpoint.certificate:
-            raise LinkRefused("the certificate at its address is another one's")
-
-    async def _serve(self, peer: _Peer, socket: Socket) -> None:
+    async def _serve(self, peer: Peer, socket: Socket) -> None:
         """Run an open link: up, its frames, down."""
-        member = peer.endpoint.index
+        member = peer.number
         link = Link(socket, member, self._config)
         peer.link = link
         peer.links += 1
@@ -344,18 +409,17 @@ class PeerNetwork:
             self._retire(peer, link)
             await link.close()
 
-    def _retire(self, peer: _Peer, link: Link) -> None:
+    def _retire(self, peer: Peer, link: Link) -> None:
         """Keep the figures of a link that ended, and tell that the member is down."""
-        peer.link = None
-        peer.bytes_in += link.bytes_in
-        peer.bytes_out += link.bytes_out
-        peer.dropped += link.outbox.dropped
-        peer.last_error = link.end_reason
+        peer.retire(link)
+        successor = self._peers.get(peer.number)
+        if successor is not peer and successor is not None and successor.link is not None:
+            return  # Went and came back as a member before the old link had closed.
         _log.info("peer down", peer=peer.endpoint.name, reason=link.end_reason)
         if link.is_fault:
-            self.suspect(peer.endpoint.index, link.end_reason, points=25)
+            self.suspect(peer.number, link.end_reason, points=25)
         try:
-            self._on_down(peer.endpoint.index)
+            self._on_down(peer.number)
         except Exception as error:  # noqa: BLE001  The web server would only log it.
             report("a link's handler failed", error)
 
@@ -369,9 +433,9 @@ class PeerNetwork:
                 elif link.stuck_ms > self._config.stuck_ms:
                     link.end(f"the peer took nothing for {link.stuck_ms} ms")
 
-    def _note_failure(self, peer: _Peer, error: BaseException) -> None:
+    def _note_failure(self, peer: Peer, error: BaseException) -> None:
         """Remember why no link was made; log it when the reason is a new one."""
-        reason = _reason(error)
+        reason = reason_of(error)
         if reason != peer.last_error:
             peer.last_error = reason
             _log.info("peer not linked", peer=peer.endpoint.name, reason=reason)
@@ -381,17 +445,3 @@ class PeerNetwork:
 
     def _now_ms(self) -> int:
         return int(asyncio.get_running_loop().time() * 1000)
-
-
-def _reason(error: BaseException) -> str:
-    """Return in words why a link could not be made; a peer's own words are cut."""
-    if isinstance(error, aiohttp.WSServerHandshakeError):
-        told = error.headers.get(_REASON_HEADER) if error.headers is not None else None
-        return f"refused by the peer: {(told or f'status {error.status}')[:_REASON_LENGTH_MAX]}"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "the certificate at its address is another one's"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error}"[:_REASON_LENGTH_MAX]
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error)[:_REASON_LENGTH_MAX] or type(error).__name__

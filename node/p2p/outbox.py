@@ -42,7 +42,7 @@ class Outbox:
         """Queue a frame; when its channel is full, follow the channel's policy.
 
         Votes: the peer is stuck. Replies: the new one is refused, it will be asked for again.
-        Gossip and relay: the oldest go, since what is new is worth more.
+        Gossip, relay and READYs: the oldest go, since what is new is worth more.
         """
         limit = self._config.queue_bytes(channel)
         if self._bytes[channel] + len(frame) > limit:
@@ -52,7 +52,7 @@ class Outbox:
                 case Channel.CATCH_UP | Channel.SNAPSHOT:
                     self.dropped += 1
                     return Push.REFUSED
-                case Channel.TRANSACTIONS | Channel.RELAY:
+                case Channel.TRANSACTIONS | Channel.RELAY | Channel.READY:
                     self._make_room(channel, limit - len(frame))
         self._queues[channel].append(frame)
         self._bytes[channel] += len(frame)

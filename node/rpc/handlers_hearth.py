@@ -6,7 +6,9 @@ from typing import final
 from crypto import abi
 from crypto.keys import checksum_address
 from node.chain import Chain
-from node.p2p.member import MemberEndpoint, PeerStats
+from node.community import NodeRecord
+from node.directory import Directory
+from node.p2p.member import PeerStats
 from node.p2p.network import PeerNetwork
 from node.relay import PAYLOAD_BYTES_MAX, WINDOW_MAX, Envelope
 from node.relay_service import RelayRefused, RelayService
@@ -52,16 +54,14 @@ class HearthMethods:
         chain: Chain,
         network: PeerNetwork,
         relay: RelayService,
-        members: Sequence[MemberEndpoint],
-        me: int,
+        directory: Directory,
         is_testnet: bool,
         eth: EthMethods,
     ) -> None:
         self._chain = chain
         self._network = network
         self._relay = relay
-        self._members = tuple(sorted(members, key=lambda member: member.index))
-        self._me = me
+        self._directory = directory
         self._is_testnet = is_testnet
         self._eth = eth
         self._contracts = {each.NAME: each for each in chain.machine.contracts.values()}
@@ -91,6 +91,7 @@ class HearthMethods:
     def status(self, _: Args) -> Out:
         """The node at a glance."""
         status, genesis = self._chain.status(), self._chain.genesis
+        names = self._directory.names
         return {
             "height": status.height,
             "hash": to_data(status.hash),
@@ -99,14 +100,14 @@ class HearthMethods:
             "epoch": status.epoch,
             "term": status.term,
             "view": status.view,
-            "primary": self._members[status.primary].name,
+            "primary": names[status.primary],
             "isLearner": status.is_learner,
             "peersUp": status.peers_up,
-            "members": len(self._members),
+            "members": len(names),
             "pending": status.pending,
             "version": status.version,
-            "name": self._members[self._me].name,
-            "index": self._me,
+            "name": self._directory.name,
+            "index": self._directory.me,
             "network": genesis.name,
             "chainId": self._chain.chain_id,
             "genesisHash": to_data(genesis.hash),
@@ -118,22 +119,22 @@ class HearthMethods:
         }
 
     def members(self, _: Args) -> Out:
-        """The founding households and services, by index in the member set."""
-        genesis = self._chain.genesis
-        by_key = {member.node_key: member for member in genesis.members}
-        up = self._network.up
+        """The members at the head, by index in the member set."""
+        nodes = sorted(self._directory.community.nodes, key=lambda node: node.node_key)
+        own = self._directory.node_key
         return [
             {
-                "index": each.index,
-                "name": each.name,
-                "nodeKey": to_data(each.node_key),
-                "account": checksum_address(by_key[each.node_key].account),
-                "meter": checksum_address(by_key[each.node_key].meter.account),
-                "endpoint": by_key[each.node_key].endpoint,
-                "isMe": each.index == self._me,
-                "isUp": each.index == self._me or each.index in up,
+                "index": index,
+                "name": node.name,
+                "nodeKey": to_data(node.node_key),
+                "account": checksum_address(node.account),
+                "meter": checksum_address(node.meter),
+                "endpoint": node.endpoint,
+                "incarnation": node.incarnation,
+                "isMe": node.node_key == own,
+                "isUp": node.node_key == own or self._network.is_up(node.node_key),
             }
-            for each in self._members
+            for index, node in enumerate(nodes)
         ]
 
     # For light clients.
@@ -251,20 +252,23 @@ class HearthMethods:
 
     def partition(self, args: Args) -> Out:
         """Cut this node off from the named members: frames are dropped both ways."""
-        named = read_list(args.get(0), "members", len(self._members))
-        cut = frozenset(self._member(value) for value in named)
-        self._network.set_partition(cut)
-        return [self._members[index].name for index in sorted(cut)]
+        nodes = sorted(self._directory.community.nodes, key=lambda node: node.node_key)
+        named = read_list(args.get(0), "members", len(nodes))
+        cut = [_member(nodes, value) for value in named]
+        numbers = {self._network.number_of(node.node_key) for node in cut}
+        self._network.set_partition(frozenset(n for n in numbers if n is not None))
+        return [node.name for node in sorted(cut, key=lambda node: node.node_key)]
 
     def heal(self, _: Args) -> Out:
         self._network.set_partition(frozenset())
         return True
 
-    def _member(self, value: Json) -> int:
-        for member in self._members:
-            if value in (member.name, member.index) and not isinstance(value, bool):
-                return member.index
-        raise BadValue("members: must be names or indices of members")
+
+def _member(nodes: Sequence[NodeRecord], value: Json) -> NodeRecord:
+    for index, node in enumerate(nodes):
+        if value in (node.name, index) and not isinstance(value, bool):
+            return node
+    raise BadValue("members: must be names or indices of members")
 
 
 def _height_or_tag(value: Json) -> Json:
@@ -287,6 +291,8 @@ def _peer(stats: PeerStats) -> dict[str, Out]:
     return {
         "index": stats.member,
         "name": stats.name,
+        "nodeKey": to_data(stats.node_key),
+        "isObserver": stats.is_observer,
         "isUp": stats.is_up,
         "isPartitioned": stats.is_partitioned,
         "bytesIn": stats.bytes_in,

@@ -7,17 +7,16 @@ is refused, so that a web page cannot reach it under a name of its own (DNS rebi
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from consensus.quorum import Quorum
 from node.chain import Chain
+from node.directory import Directory
 from node.metrics import CONTENT_TYPE, Metrics
-from node.p2p.member import MemberEndpoint
 from node.p2p.network import PeerNetwork
 from node.relay_service import RelayService
 from node.rpc.block_feed import BlockFeed
@@ -71,14 +70,12 @@ class RpcServer:
         chain: Chain,
         network: PeerNetwork,
         relay: RelayService,
-        members: Sequence[MemberEndpoint],
-        me: int,
+        directory: Directory,
         metrics: Metrics,
     ) -> None:
         self._config = config
         self._chain = chain
         self._metrics = metrics
-        self._quorum = Quorum(len(members))
         clock = asyncio.get_running_loop().time
         self.filters = Filters(chain, lambda: int(clock() * 1000))
         eth = EthMethods(chain, lambda: len(network.up), self.filters)
@@ -86,8 +83,7 @@ class RpcServer:
             chain=chain,
             network=network,
             relay=relay,
-            members=members,
-            me=me,
+            directory=directory,
             is_testnet=config.is_testnet,
             eth=eth,
         )
@@ -204,7 +200,7 @@ class RpcServer:
 
     def _reason_not_ready(self) -> str | None:
         status = self._chain.status()
-        reachable, needed = status.peers_up + 1, self._quorum.certificate
+        reachable, needed = status.peers_up + 1, self._chain.membership().quorum.certificate
         if reachable < needed:
             return f"only {reachable} members are reachable, {needed} are needed to seal a block"
         if status.is_learner:

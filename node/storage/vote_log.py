@@ -41,6 +41,7 @@ class VoteLogFile:
             StorageError: the disk fails.
         """
         self._path = path
+        self._mark = path.with_name(path.name + ".unproven")
         self._pending: list[tuple[Record, ...]] = []
         self._compact: Callable[[Iterable[Record]], tuple[Record, ...]] | None = None
         """Set by `advance`: without the head nobody can say which records are void."""
@@ -48,6 +49,8 @@ class VoteLogFile:
         self.records: tuple[Record, ...] = ()
         try:
             is_new = not path.exists()
+            if is_new:
+                self._mark.touch()
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if is_new:
                 _sync_folder(path)
@@ -60,6 +63,26 @@ class VoteLogFile:
     def size(self) -> int:
         """Bytes of frames in the file; zeros follow."""
         return self._size
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether this key may have promised more than is in here.
+
+        So it is from when the file is made, which may be because it was lost, until the node
+        has found out what its votes are worth. It outlives restarts.
+        """
+        return self._mark.exists()
+
+    def prove(self, *, is_proven: bool) -> None:
+        """Note, durably, whether the log is known to be whole. Raises StorageError."""
+        try:
+            if is_proven:
+                self._mark.unlink(missing_ok=True)
+            else:
+                self._mark.touch()
+            _sync_folder(self._path)
+        except OSError as error:
+            raise self._failure(error) from error
 
     def append(self, records: tuple[Record, ...]) -> None:
         """Take records; `sync` writes them, and must return before what they promise is sent."""

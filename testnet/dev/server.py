@@ -5,6 +5,7 @@ import secrets
 import time
 from typing import Final, final
 
+from node.directory import Directory
 from node.failure import spawn
 from node.metrics import Metrics
 from node.p2p.identity import NodeIdentity
@@ -46,7 +47,7 @@ class DevServer:
         # Never started: there is nobody to link with.
         network = PeerNetwork(
             identity=NodeIdentity.from_key(community.nodes[0]),
-            me=me,
+            name=members[me].name,
             members=members,
             listen=(HOST, 0),
             genesis_hash=community.genesis.hash,
@@ -62,11 +63,10 @@ class DevServer:
             chain=chain,
             network=network,
             relay=RelayService(relay, network, dev.clock.now_ms),
-            members=members,
-            me=me,
+            directory=Directory(chain, name=members[me].name, node_key=community.nodes[0].public),
             metrics=metrics,
         )
-        metrics.watch(chain, network, len(members))
+        metrics.watch(chain, network)
         served = {name: method.handler for name, method in self.rpc.methods.items()}
         own = DevMethods(dev, self.set_interval, served).table()
         signatures = {**SIGNATURES, **DEV_SIGNATURES}

@@ -18,7 +18,7 @@ from consensus.messages import (
 )
 from consensus.vote_log import ProposalRecord
 from consensus.wire import decode_message, encode_message
-from node import consensus_driver, inbox
+from node import block_server, inbox
 from node.errors import StorageError
 from node.p2p.frames import Channel
 from tests.node.cluster import Cluster, Node, make_tx
@@ -203,8 +203,10 @@ class ScriptedReplica:
 
     term = asked = 0
     wake_at = None
+    is_doubtful = False
 
-    def __init__(self, *effects) -> None:
+    def __init__(self, membership, *effects) -> None:
+        self.membership = membership
         self._effects = effects
 
     def step(self, _event, _now_ms):
@@ -242,7 +244,10 @@ def test_in_one_step_the_sync_and_the_vote_come_before_the_block_is_written(tmp_
             height=Height(2), digest=executed.digest, body=executed.body, seal=node.store.seal(1)
         )
         node.driver.replica = ScriptedReplica(
-            Persist((ProposalRecord(proposal, vote),)), Broadcast(vote), Apply(block, executed=True)
+            node.chain.membership(),
+            Persist((ProposalRecord(proposal, vote),)),
+            Broadcast(vote),
+            Apply(block, executed=True),
         )
         node.driver.on_up((node.index + 1) % 4)
         await asyncio.sleep(0.05)
@@ -293,7 +298,7 @@ def test_blocks_are_not_served_faster_than_the_limit(tmp_path, monkeypatch):
         monkeypatch.setattr(
             node.store, "sealed_blocks", lambda *args: reads.append(args) or read(*args)
         )
-        monkeypatch.setattr(consensus_driver, "SERVE_BYTES_PER_S", 1_000)
+        monkeypatch.setattr(block_server, "SERVE_BYTES_PER_S", 1_000)
         for member in (1, 2):
             for _ in range(3):
                 node.driver.on_frame((node.index + member) % 4, encode_message(GetBlocks(1)))

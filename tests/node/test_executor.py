@@ -32,9 +32,9 @@ class CountingMachine:
     def __getattr__(self, name):
         return getattr(self._machine, name)
 
-    def build_block(self, *args):
+    def build_block(self, *args, **options):
         self.executed += 1
-        return self._machine.build_block(*args)
+        return self._machine.build_block(*args, **options)
 
     def execute_block(self, *args):
         self.executed += 1

@@ -134,7 +134,7 @@ def test_decided_records_are_dropped_and_the_file_shrinks(tmp_path, monkeypatch)
         assert path.stat().st_size < 5000 + vote_log.RESERVE_BYTES
     log.close()
     assert read(path)[-1] == record(199, bytes(100))
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == [path, path.with_name("votes.log.unproven")]
 
 
 def test_a_group_that_exceeds_a_frame_is_written_in_parts(tmp_path):
@@ -186,4 +186,24 @@ def test_what_binds_is_not_rewritten_for_each_record(tmp_path, monkeypatch):
         write(log, (record(height, bytes(1_000)),))
     assert len(log.records) == 199
     assert len(rewrites) < 12
+    log.close()
+
+
+def test_a_new_log_is_unproven_until_it_is_proven_and_across_restarts(tmp_path):
+    """A log that was lost must not pass for a whole one because the node was started twice."""
+    path = tmp_path / "votes.log"
+    log = VoteLogFile(path)
+    assert log.is_unproven
+    log.close()
+    log = VoteLogFile(path)
+    assert log.is_unproven
+    log.prove(is_proven=True)
+    assert not log.is_unproven
+    log.close()
+    log = VoteLogFile(path)
+    assert not log.is_unproven
+    log.prove(is_proven=False)
+    log.close()
+    log = VoteLogFile(path)
+    assert log.is_unproven
     log.close()

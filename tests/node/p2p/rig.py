@@ -33,8 +33,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+_LOWEST, *_KEYS = sorted(
+    (NodeKey.from_seed(bytes([seed]) * 32) for seed in range(1, 10)), key=lambda key: key.public
+)
+"""In the order of the members' indexes."""
+STRANGER = NodeIdentity.from_key(_LOWEST)
+"""Below all members, so it is the one that dials."""
+
+
 def identity_of(index):
-    return NodeIdentity.from_key(NodeKey.from_seed(bytes([index + 1]) * 32))
+    return NodeIdentity.from_key(_KEYS[index])
 
 
 def endpoints(n):
@@ -60,7 +68,7 @@ class Host:
         self._news = asyncio.Event()
         self.network = PeerNetwork(
             identity=identity or identity_of(me),
-            me=me,
+            name=members[me].name,
             members=members,
             listen=("127.0.0.1", members[me].port),
             genesis_hash=genesis_hash,

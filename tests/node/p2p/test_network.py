@@ -13,6 +13,7 @@ from node.relay import Envelope, Relay, RelayConfig
 from node.relay_service import RelayService
 from tests.node.p2p.rig import (
     FAST,
+    STRANGER,
     GENESIS,
     Host,
     RawPeer,
@@ -117,7 +118,7 @@ def test_another_chain_is_refused_with_the_reason():
 def test_a_key_that_is_not_a_members_gets_no_link():
     async def scenario():
         members = endpoints(2)
-        stranger = Host(0, members, identity=identity_of(7))
+        stranger = Host(0, members, identity=STRANGER)
         second = Host(1, members)
         async with running(stranger, second):
             await stats_show(stranger, 1, lambda s: s.last_error != "")
@@ -168,7 +169,7 @@ def test_wrong_first_words_end_the_link(first_words):
     "frame",
     [
         b"",
-        b"\x05no such channel",
+        b"\x09no such channel",
         encode_frame(Channel.HELLO, b"again"),
         bytes((Channel.RELAY,)) + b"x" * (17 << 10),
     ],

@@ -12,9 +12,10 @@ from consensus.certificates import Seal
 from consensus.membership import Height, MemberIndex, View
 from consensus.messages import SealedBlock
 from node.chain import Chain
+from node.directory import Directory
 from node.metrics import Metrics
 from node.p2p.identity import make_certificate
-from node.p2p.member import MemberEndpoint, PeerStats
+from node.p2p.member import PeerStats
 from node.records import ConsensusStatus
 from node.relay import Relay, RelayConfig
 from node.relay_service import RelayService
@@ -50,6 +51,14 @@ class FakeNetwork:
     def suspect(self, member, reason, points=10):
         self.suspicions.append((member, reason))
 
+    def is_up(self, node_key):
+        members = self.directory.community.nodes
+        ordered = sorted(member.node_key for member in members)
+        return ordered.index(node_key) in self.up
+
+    def number_of(self, node_key):
+        return sorted(m.node_key for m in self.directory.community.nodes).index(node_key)
+
     def set_partition(self, members):
         self.partition = members
 
@@ -58,6 +67,8 @@ class FakeNetwork:
             PeerStats(
                 member=0,
                 name="house-0",
+                node_key=node_key(0).public,
+                is_observer=False,
                 is_up=True,
                 is_partitioned=False,
                 bytes_in=1,
@@ -133,19 +144,11 @@ class Rig(ChainRig):
         for member in range(3):
             self.relay.on_up(member)
         ordered = sorted(self.genesis.members, key=lambda member: member.node_key)
-        self.members = [
-            MemberEndpoint(
-                index=index,
-                name=member.name,
-                node_key=member.node_key,
-                certificate=member.certificate,
-                host="127.0.0.1",
-                port=26600 + index,
-            )
-            for index, member in enumerate(ordered)
-        ]
+        self.directory = Directory(self.chain, name=ordered[3].name, node_key=ordered[3].node_key)
+        self.members = sorted(self.directory.community.nodes, key=lambda node: node.node_key)
+        self.network.directory = self.directory
         self.metrics = Metrics()
-        self.metrics.watch(self.chain, self.network, 4)
+        self.metrics.watch(self.chain, self.network)
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.server = self.make_server(is_testnet=is_testnet)
@@ -156,8 +159,7 @@ class Rig(ChainRig):
             chain=self.chain,
             network=self.network,
             relay=self.relay,
-            members=self.members,
-            me=3,
+            directory=self.directory,
             metrics=self.metrics,
         )
 

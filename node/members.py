@@ -1,0 +1,267 @@
+"""The shell around membership: links by the state's members, READYs, and coming back by oneself.
+
+What it does on a household's behalf, without being asked: it says READY to accepted changes, puts
+the activation into the next block, takes up its own new node key, and asks for a new incarnation
+when its vote log was lost.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, final
+
+import structlog
+
+from consensus.messages import SealedBlock
+from consensus.replica import Replica
+from crypto.errors import DecodeError
+from crypto.keys import AccountKey, NodeKey
+from node.chain import Chain
+from node.community import Change, call_data, endpoints, is_governed
+from node.config import Address
+from node.directory import Directory
+from node.errors import MempoolFull
+from node.p2p.frames import Channel
+from node.p2p.network import PeerNetwork
+from node.readiness import Readiness, Taken, Told, decode_told, encode_told
+from node.relay_service import RelayService
+from vm.activation import ActivationTransaction, decode_activation, is_activation
+from vm.block import decode_block
+from vm.errors import InvalidTransaction
+from vm.transaction import sign_transaction
+
+TICK_S: Final = 0.5
+"""How often it looks whether there is something to say; blocks and READYs bring it up sooner."""
+REINCARNATE_AFTER_TICKS: Final = 6
+"""So long a quarantine must have lasted: q honest answers may end it without a new epoch."""
+REINCARNATE_AGAIN_TICKS: Final = 60
+_CALL_GAS: Final = 1_000_000
+_FORGED_POINTS: Final = 20
+
+_log = structlog.get_logger("members")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnKeys:
+    """What this household signs with. SECRET."""
+
+    node: NodeKey
+    """Votes with it now."""
+    account: AccountKey
+    load_next: Callable[[], NodeKey | None]
+    """Returns the node key that a rotation is to bring, if its file is there."""
+
+
+@final
+class Members:
+    """Of one node. Lives on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        directory: Directory,
+        network: PeerNetwork,
+        relay: RelayService,
+        replica: Callable[[], Replica],
+        keys: OwnKeys,
+        elsewhere: Mapping[str, Address],
+        on_rotated: Callable[[], None],
+        on_work: Callable[[], None],
+    ) -> None:
+        """Nothing is sent before a link is up.
+
+        Args:
+            chain: at whose head the member set is read.
+            directory: of the same chain.
+            network: gets its peers from here.
+            relay: learns of members, too.
+            replica: returns the present one.
+            keys: this household's.
+            elsewhere: addresses by name that are used in place of the published ones.
+            on_rotated: called when another key of this node has become the member's.
+            on_work: called when an activation may be possible.
+        """
+        self._chain = chain
+        self._directory = directory
+        self._network = network
+        self._relay = relay
+        self._replica = replica
+        self._keys = keys
+        self._next: NodeKey | None = None
+        self._elsewhere = elsewhere
+        self._on_rotated = on_rotated
+        self._on_work = on_work
+        self._doubt_ticks = 0
+        self._readiness = Readiness(chain.genesis.hash)
+        chain.activations = self._activations
+        directory.on_change(self._refresh)
+        chain.on_block(lambda record: self._readiness.set_height(record.height))
+        self._readiness.set_height(chain.height)
+        self._refresh()
+
+    # What the state says.
+
+    def _refresh(self) -> None:
+        community, membership = self._directory.community, self._chain.membership()
+        members = [node for node in community.nodes if node.node_key in membership.members]
+        observers = [
+            change.newcomer
+            for change in community.changes
+            if change.newcomer is not None and change.newcomer.node_key not in membership.members
+        ]
+        self._network.set_members(
+            endpoints(members, self._elsewhere), endpoints(observers, self._elsewhere)
+        )
+        numbers = (self._network.number_of(node.node_key) for node in members)
+        self._relay.set_members(number for number in numbers if number is not None)
+        self._readiness.set_changes(community.changes)
+        self._take_next_key()
+        is_rotated = self._next is not None and self._next.public in membership.members
+        if is_rotated and self._keys.node.public not in membership.members:
+            self._on_rotated()
+
+    def _take_next_key(self) -> None:
+        own = self._keys.account.address
+        for change in self._directory.community.changes:
+            newcomer = change.newcomer
+            if change.account != own or newcomer is None or self._next is not None:
+                continue
+            if newcomer.node_key != self._keys.node.public:
+                found = self._keys.load_next()
+                if found is not None and found.public == newcomer.node_key:
+                    self._next = found
+
+    def _activations(self) -> tuple[ActivationTransaction, ...]:
+        return self._readiness.activations()
+
+    def has_awaited(self, block: SealedBlock) -> bool:
+        """Whether this process said READY to the change of members that `block` carries."""
+        for raw in decode_block(block.body).transactions:
+            if is_activation(raw):
+                try:
+                    return self._readiness.has_said(decode_activation(raw))
+                except DecodeError as error:
+                    raise AssertionError("a sealed block holds what executes") from error
+        return False
+
+    # READYs.
+
+    def tick(self) -> None:
+        """Say what can be said now; call it each TICK_S."""
+        self._say()
+        self._reincarnate()
+
+    def on_up(self, peer: int) -> None:
+        """Tell a peer all READYs that are held; it may have been away."""
+        held = self._readiness.all()
+        if held:
+            self._network.send(peer, Channel.READY, encode_told(held))
+
+    def on_frame(self, peer: int, payload: bytes) -> None:
+        """Take READYs; what is new is passed on once."""
+        try:
+            items = decode_told(payload)
+        except DecodeError as error:
+            self._network.suspect(peer, str(error))
+            return
+        new = []
+        for told in items:
+            taken = self._readiness.receive(told)
+            if taken is Taken.NEW:
+                new.append(told)
+            elif taken is Taken.FORGED:
+                self._network.suspect(peer, "READY: not the key's own", _FORGED_POINTS)
+                return
+        if new:
+            self._tell(new, except_=peer)
+            self._say()
+            self._look_for_work()
+
+    def _say(self) -> None:
+        if not self._directory.community.changes:
+            return
+        replica = self._replica()
+        keys = {key.public: key for key in (self._keys.node, self._next) if key is not None}
+        is_voting = replica.me is not None and not replica.is_learner
+        told = self._readiness.say(keys, is_voting=is_voting, is_level=replica.is_level)
+        if told:
+            self._tell(told)
+            self._look_for_work()
+
+    def _tell(self, told: list[Told], except_: int | None = None) -> None:
+        self._network.broadcast(Channel.READY, encode_told(told), except_=except_)
+
+    def _look_for_work(self) -> None:
+        if self._readiness.activations():
+            self._on_work()
+
+    # A lost vote log.
+
+    def _reincarnate(self) -> None:
+        """Ask, in the household's name, for an epoch in which no vote can be forgotten."""
+        replica = self._replica()
+        is_quarantined = replica.me is not None and replica.is_doubtful and replica.is_learner
+        if not is_quarantined or not replica.is_level or not is_governed(self._chain):
+            self._doubt_ticks = 0
+            return
+        self._doubt_ticks += 1
+        is_time = self._doubt_ticks % REINCARNATE_AGAIN_TICKS == REINCARNATE_AFTER_TICKS
+        if is_time and not any(map(self._is_own, self._directory.community.changes)):
+            self._send("proposeReincarnation")
+
+    def _is_own(self, change: Change) -> bool:
+        return change.account == self._keys.account.address
+
+    def _send(self, function: str) -> None:
+        account, chain = self._keys.account, self._chain
+        to, data = call_data(chain, function)
+        raw = sign_transaction(
+            account,
+            chain_id=chain.chain_id,
+            nonce=chain.pending_nonce(account.address),
+            to=to,
+            gas_limit=_CALL_GAS,
+            data=data,
+        )
+        try:
+            chain.submit(raw)
+        except (InvalidTransaction, MempoolFull) as error:
+            _log.warning("not sent", function=function, reason=str(error))
+        else:
+            _log.info("sent", function=function)
+
+    # In words.
+
+    def why(self) -> list[str]:
+        """Return what has to be said about membership; nothing where all is as always."""
+        lines = self._own_standing()
+        names = self._directory.community.names()
+        counts = self._readiness.counts()
+        for change in self._directory.community.changes:
+            if change.id in counts:
+                have, need = counts[change.id]
+                who = change.newcomer.node_key if change.newcomer is not None else b""
+                lines.append(
+                    f"Change {change.id} of the members ({names.get(who, 'an eviction')}) is "
+                    f"accepted and waits for READYs of the new members: {have} of {need}."
+                )
+        return lines
+
+    def _own_standing(self) -> list[str]:
+        key = self._keys.node.public
+        if key in self._chain.membership().members:
+            return []
+        left = [step for step in self._chain.epochs() if key in step.membership.members]
+        if not left:
+            return [
+                "This node's key is not a member's: it follows the chain where members let it, "
+                "and does not vote. They vote with `hearth members vote`."
+            ]
+        last = left[-1].membership
+        return [
+            f"This node is not a member any more: its key was last one in epoch {last.epoch}, "
+            "and the members have evicted it or know another key of the household. It keeps "
+            "what it has and gets no new blocks, because members keep no link with it.",
+            "If that was not meant, ask a member to propose this household anew.",
+        ]
