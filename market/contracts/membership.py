@@ -185,7 +185,8 @@ class Membership(MembershipActions):
     ) -> tuple[Bytes32, Str, Str, Bytes, Address, Str]:
         """Return (nodeKey, endpoint, name, certificate, meter, meterId) of who wants in.
 
-        Of a rotation, what it will be, without meterId; zero and empty for the other kinds.
+        Of a rotation, what it will be, without meterId; zero and empty for the other kinds, and
+        once the proposal is over.
 
         Reverts:
             UNKNOWN_PROPOSAL.

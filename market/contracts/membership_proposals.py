@@ -22,6 +22,7 @@ from market.abi import (
 )
 from market.contracts.membership_store import (
     Proposal,
+    delete_candidate,
     find_proposal,
     load_rules,
     member_accounts,
@@ -90,7 +91,8 @@ def open_own(ctx: CallContext, kind: ProposalKind, member: bytes) -> int:
     proposal = Proposal(kind, member, member, 0, 0, ProposalStatus.OPEN, expires, era)
     proposal_id = _enter(ctx, proposal)
     ctx.put(_OWN + member, u64(proposal_id))
-    _accept(ctx, proposal_id, proposal)
+    # No deadline: one of each member waits at most, and a member could fill the queue with them.
+    _accept(ctx, proposal_id, proposal, expires)
     return proposal_id
 
 
@@ -140,7 +142,9 @@ def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -
         proposal = replace(proposal, no=proposal.no + 1)
     needed, members = votes_needed(ctx), len(member_accounts(ctx))
     if proposal.yes >= needed:
-        _accept(ctx, proposal_id, proposal)
+        expires = ctx.window + load_rules(ctx).activation_windows
+        _accept(ctx, proposal_id, proposal, expires)
+        _schedule(ctx, proposal_id, expires)
     elif members - proposal.no < needed:
         finish(ctx, proposal_id, proposal, ProposalStatus.REJECTED)
     else:
@@ -160,12 +164,10 @@ def expire(ctx: CallContext, proposal_id: int) -> None:
         finish(ctx, proposal_id, proposal, ProposalStatus.EXPIRED)
 
 
-def _accept(ctx: CallContext, proposal_id: int, proposal: Proposal) -> None:
-    expires = ctx.window + load_rules(ctx).activation_windows
+def _accept(ctx: CallContext, proposal_id: int, proposal: Proposal, expires: int) -> None:
     accepted = replace(proposal, status=ProposalStatus.ACCEPTED, expires_window=expires)
     put_proposal(ctx, proposal_id, accepted)
     ctx.put(_WAITING, ctx.get(_WAITING) + u64(proposal_id))
-    _schedule(ctx, proposal_id, expires)
     ctx.emit(ProposalDecided(proposal_id, ProposalStatus.ACCEPTED))
 
 
@@ -175,6 +177,7 @@ def finish(ctx: CallContext, proposal_id: int, proposal: Proposal, status: Propo
         waiting = [each for each in waiting_ids(ctx) if each != proposal_id]
         ctx.put(_WAITING, b"".join(map(u64, waiting)))
     put_proposal(ctx, proposal_id, replace(proposal, status=status))
+    delete_candidate(ctx, proposal_id)
     if proposal.kind in (ProposalKind.ADMIT, ProposalKind.EVICT):
         ctx.put(_SUBJECT + proposal.account, b"")
         ctx.put_int(_OPEN + proposal.proposer, ctx.get_int(_OPEN + proposal.proposer) - 1)

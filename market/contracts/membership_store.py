@@ -210,3 +210,8 @@ def put_candidate(ctx: CallContext, proposal_id: int, candidate: Candidate) -> N
     """Write what is proposed."""
     fields = [getattr(candidate, field.name) for field in dataclass_fields(Candidate)]
     ctx.put(_CANDIDATE + u64(proposal_id), codec.encode(fields))
+
+
+def delete_candidate(ctx: CallContext, proposal_id: int) -> None:
+    """Delete what was proposed: the proposal is over."""
+    ctx.put(_CANDIDATE + u64(proposal_id), b"")

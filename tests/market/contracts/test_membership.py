@@ -421,6 +421,22 @@ def test_a_members_newer_change_replaces_its_older_one():
     assert [row[0] for row in chain.one("Membership", "waiting")] == [2]
 
 
+def test_own_changes_leave_nothing_in_the_queue_nor_in_the_state():
+    chain = Chain()
+    args = rotation(chain, home(1), ed25519("rotated"))
+    chain.send(home(1), "Membership", "proposeRotation", *args)
+    before = sum(map(len, chain.state.values()))
+    chain.advance(chain.start(1))
+    for _ in range(OWN_CHANGES_PER_WINDOW_MAX):
+        chain.send(home(1), "Membership", "proposeRotation", *args)
+    assert chain.machine.next_due(chain.state) is None
+    assert sum(map(len, chain.state.values())) - before < 150 * OWN_CHANGES_PER_WINDOW_MAX
+    chain.advance(chain.start(500))
+    assert status(chain, 5) == ProposalStatus.EXPIRED
+    assert chain.one("Membership", "waiting") == []
+    refused("UNKNOWN_PROPOSAL", chain, home(0), "Membership", "vote", 6, True)
+
+
 def test_a_member_cannot_make_epochs_without_end():
     chain = Chain()
     for _ in range(OWN_CHANGES_PER_WINDOW_MAX):
