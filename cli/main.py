@@ -8,6 +8,7 @@ import click
 
 _COMMANDS = {
     "agent": ("cli.agent", "Run a household's agents."),
+    "backup": ("cli.backup", "Back up this household's node while it runs."),
     "bench": ("cli.bench", "Measure, and print the figures of docs/performance.md."),
     "chain": ("cli.chain", "Look at blocks, transactions, events and proofs."),
     "contract": ("cli.contract", "Compile, deploy and call contracts; print interfaces."),
@@ -19,6 +20,7 @@ _COMMANDS = {
     "meters": ("cli.meters", "Certify, audit, run and verify meters."),
     "node": ("cli.node", "Run this household's node and ask how it is."),
     "ramp": ("cli.ramp", "Money in and out, attested by the members."),
+    "restore": ("cli.restore", "Make a home of a backup."),
     "testnet": ("cli.testnet", "A whole neighbourhood on this machine."),
     "vectors": ("cli.vectors", "Judge this build by test vectors that others made."),
     "wallet": ("cli.wallet", "Balances and transfers."),

@@ -41,6 +41,11 @@ AHEAD: Final = 2
 
 
 @final
+class UnsealedOffer(InvalidProof):
+    """The seal that was shown with a block is none."""
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """A chunk that was verified: keep it, then call `SnapshotDownload.kept`."""
@@ -197,24 +202,27 @@ class SnapshotDownload:
             return [Ask(peer, GetPart(part.snapshot, part.item, at))]
         del self._transfers[part.item]
         try:
-            outcome = self._take(part.item, bytes(transfer.data))
+            fetched = self.take(part.item, bytes(transfer.data))
+        except UnsealedOffer as error:
+            self.is_refused = True
+            return [Blame(self.offered_by, f"snapshot offer: {error}")]
         except (CryptoError, InvalidBlock) as error:
             self.drop_peer(peer)
             return [Blame(peer, f"snapshot item {part.item}: {error}")]
-        self._wanted.pop(part.item, None)
-        return [] if outcome is None else [outcome]
+        return [] if fetched is None else [fetched]
 
-    def _check_seal(self, epochs: EpochChain) -> Blame | None:
-        """Look whether the offer is sealed; its members are known now."""
-        header = self.offer.header
-        try:
-            epochs.verify(header.number, header.hash, self.offer.seal)
-        except InvalidProof as error:
-            self.is_refused = True
-            return Blame(self.offered_by, f"snapshot offer: {error}")
-        return None
+    def take(self, item: int, data: bytes) -> Fetched | None:
+        """Take a whole item, verified; return the chunk to keep, if it is one.
 
-    def _take(self, item: int, data: bytes) -> Fetched | Blame | None:
+        Raises:
+            UnsealedOffer: the members did not seal the block.
+            CryptoError, InvalidBlock: it does not hold.
+        """
+        fetched = self._take(item, data)
+        self._wanted.pop(item, None)
+        return fetched
+
+    def _take(self, item: int, data: bytes) -> Fetched | None:
         header = self.offer.header
         if item < CHUNKS:
             proof, entries = decode_chunk(data)
@@ -222,9 +230,12 @@ class SnapshotDownload:
         if item == EPOCHS:
             steps = decode_epochs(data)
             epochs = self._follow(steps)
+            try:
+                epochs.verify(header.number, header.hash, self.offer.seal)
+            except InvalidProof as error:
+                raise UnsealedOffer(str(error)) from None
             self.hand_overs = steps
-            return self._check_seal(epochs)
-        if item == BODY:
+        elif item == BODY:
             block = decode_block(data)
             if block.header != header or list_root(block.transactions) != header.transactions_root:
                 raise InvalidProof("is not the block that was asked for")

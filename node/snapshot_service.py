@@ -2,8 +2,7 @@
 
 A node that begins far below its peers fetches the state at a recent block, certified by seals from
 genesis on, and replays only what came after. Meanwhile its replica rests. When all is there, or
-nobody has the rest, the node is opened anew (`Reopen`): on the new database, or to replay blocks
-as ever.
+nobody has the rest, the node is opened anew: on the new database, or to replay blocks as ever.
 """
 
 import asyncio
@@ -18,7 +17,6 @@ import structlog
 from crypto.errors import DecodeError
 from crypto.hashing import keccak256
 from node.chain import Chain
-from node.errors import NodeError
 from node.executor import encode_receipts
 from node.hand_over import HandOver
 from node.links import Links
@@ -57,15 +55,6 @@ _log = structlog.get_logger("snapshot")
 
 
 @final
-class Reopen(NodeError):
-    """The node must be opened anew; with a fresh database in place of its own, if there is one."""
-
-    def __init__(self, fresh: Path | None) -> None:
-        super().__init__("the chain's database is to be opened anew")
-        self.fresh = fresh
-
-
-@final
 class SnapshotService:
     """One node's snapshots. Lives on its event loop."""
 
@@ -76,7 +65,7 @@ class SnapshotService:
         links: Links,
         folder: Path,
         rest: Callable[[], None],
-        reopen: Callable[[Reopen], None],
+        reopen: Callable[[], None],
         may_join: bool = True,
     ) -> None:
         """Nothing is sent before a link is up.
@@ -86,7 +75,7 @@ class SnapshotService:
             links: to the peers.
             folder: where a database in the making may lie.
             rest: stops the replica; called when a download begins.
-            reopen: called once, after `rest`, with what must be done.
+            reopen: called once, after `rest`: the node must be opened anew.
             may_join: False only serves.
         """
         self._chain = chain
@@ -103,6 +92,10 @@ class SnapshotService:
         self._ticker: asyncio.TimerHandle | None = None
         self._into: StoreImport | None = None
         self.download: SnapshotDownload | None = None
+        self.fresh: Path | None = None
+        """A finished database that is to take the place of the node's own."""
+        self.has_given_up = False
+        """Whether nobody had the rest of a snapshot: replay blocks."""
 
     def close(self) -> None:
         """Stop; what was fetched so far stays on disk."""
@@ -263,7 +256,8 @@ class SnapshotService:
         if self._best() is not None:
             self._choose()
         else:
-            self._end(None)
+            self.has_given_up = True
+            self._end()
 
     def _finish(self, download: SnapshotDownload) -> None:
         assert self._into is not None, "a download writes into it"
@@ -275,14 +269,15 @@ class SnapshotService:
             machine.genesis.hash,
         )
         _log.info("snapshot is complete", height=download.offer.header.number)
-        self._end(self._folder)
+        self.fresh = self._folder
+        self._end()
 
-    def _end(self, fresh: Path | None) -> None:
+    def _end(self) -> None:
         self.download = None
         self._may_join = False
         if self._ticker is not None:
             self._ticker.cancel()
-        self._reopen(Reopen(fresh))
+        self._reopen()
 
     def _send(self, peer: int, message: SnapshotMessage) -> None:
         self._links.send(peer, Channel.SNAPSHOT, encode_snapshot_message(message))

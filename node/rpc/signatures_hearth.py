@@ -128,6 +128,17 @@ HEARTH: Final[Mapping[str, Signature]] = {
             }
         ),
     ),
+    "hearth_holdSnapshot": Signature(
+        summary="Holds the state at the head for a backup, and returns its block",
+        result=record({"header": _HEADER, "seal": maybe(_SEAL)}),
+        needs_token=True,
+    ),
+    "hearth_getSnapshotPart": Signature(
+        summary="A part of an item of the state that is held",
+        params=(need("snapshot", HASH), need("item", INTEGER), need("offset", INTEGER)),
+        result=record({"total": INTEGER, "data": DATA}),
+        needs_token=True,
+    ),
     "hearth_contracts": Signature(
         summary="The native contracts", result=array(record({"name": TEXT, "address": ADDRESS}))
     ),

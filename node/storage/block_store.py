@@ -86,7 +86,7 @@ class ChainStore:
             CorruptStore: LevelDB finds damage.
             StorageError: it belongs to another chain or another version, or the disk fails.
         """
-        self._path = path
+        self.path = path
         self._db = _open(path) if db is None else db
         self._history_blocks = history_blocks
         try:
@@ -161,7 +161,7 @@ class ChainStore:
             StorageError: there is a chain already, or the disk fails.
         """
         if self._head is not None:
-            raise StorageError(f"{self._path} holds a chain already")
+            raise StorageError(f"{self.path} holds a chain already")
         height = _HEIGHT.pack(base.height)
         try:
             with self._db.write_batch(sync=True, transaction=True) as batch:
@@ -358,13 +358,13 @@ class ChainStore:
         if version != _HEIGHT.pack(STORAGE_VERSION):
             found = "none" if version is None else str(int.from_bytes(version, "big"))
             raise StorageError(
-                f"{self._path} has storage version {found}, this program reads "
+                f"{self.path} has storage version {found}, this program reads "
                 f"{STORAGE_VERSION}. {_RECOVERY}"
             )
         if genesis != genesis_hash:
             found = "none" if genesis is None else genesis.hex()
             raise StorageError(
-                f"{self._path} belongs to the chain with genesis {found}, "
+                f"{self.path} belongs to the chain with genesis {found}, "
                 f"this node's genesis is {genesis_hash.hex()}"
             )
 
@@ -406,12 +406,12 @@ class ChainStore:
         return layout.unpack(data)
 
     def _corrupt(self, what: str) -> CorruptStore:
-        return CorruptStore(f"{self._path} is damaged ({what}). {_RECOVERY}")
+        return CorruptStore(f"{self.path} is damaged ({what}). {_RECOVERY}")
 
     def _failure(self, error: Exception) -> StorageError:
         if isinstance(error, plyvel.CorruptionError):
             return self._corrupt(str(error))
-        return StorageError(f"{self._path} cannot be used: {error}")
+        return StorageError(f"{self.path} cannot be used: {error}")
 
 
 def _open(path: Path) -> plyvel.DB:

@@ -84,7 +84,7 @@ def quick(monkeypatch):
 
 
 def copy_of(original, folder):
-    shutil.copytree(original.store._path, folder)
+    shutil.copytree(original.store.path, folder)
     (folder / "LOCK").unlink()
     copy = SealedChain(folder)
     copy.now_ms = original.now_ms
@@ -98,14 +98,14 @@ class Peer:
         self.chain = chain
         self.number = number
         self.network = network
-        self.reopens, self.rests = [], 0
+        self.reopens = self.rests = 0
         self.links = network.links(number)
         self.service = SnapshotService(
             chain=chain,
             links=self.links,
             folder=folder,
             rest=self.rest,
-            reopen=self.reopens.append,
+            reopen=self.reopen,
             **options,
         )
         self.links.on_frame = self.on_frame
@@ -115,6 +115,9 @@ class Peer:
 
     def rest(self):
         self.rests += 1
+
+    def reopen(self):
+        self.reopens += 1
 
     def on_frame(self, member, channel, payload):
         assert channel is Channel.SNAPSHOT
@@ -152,11 +155,11 @@ async def joined(tmp_path, network, chains, newcomer, bend=lambda *_: None):
     return me, peers
 
 
-def adopt(tmp_path, newcomer, reopen):
-    """What the node does with `Reopen`."""
+def adopt(tmp_path, newcomer, me):
+    """What the node does when it is opened anew."""
     newcomer.close()
-    if reopen.fresh is not None:
-        swap(reopen.fresh, tmp_path / "newcomer" / "chain")
+    assert me.reopens == 1
+    swap(me.service.fresh, newcomer.store.path)
     fresh = SealedChain(tmp_path / "newcomer" / "chain")
     fresh.now_ms = newcomer.now_ms
     return fresh
@@ -170,7 +173,7 @@ def test_a_newcomer_has_the_head_s_state_and_goes_on_from_there(original, tmp_pa
         me, peers = asyncio.run(joined(tmp_path, network, chains, newcomer))
         assert me.rests == 1
         assert all(peer.links.frames_out > 20 for peer in peers), "one of them did it all"
-        fresh = adopt(tmp_path, newcomer, me.reopens[0])
+        fresh = adopt(tmp_path, newcomer, me)
         chain, other = fresh.chain, chains[0].chain
         assert chain.head == other.head
         assert chain.tree.root == other.tree.root
@@ -188,7 +191,7 @@ def test_a_newcomer_has_the_head_s_state_and_goes_on_from_there(original, tmp_pa
 def test_what_a_chain_that_begins_late_answers(original, tmp_path, quick):
     with street(original, tmp_path, servers=1) as (network, chains, newcomer):
         me, _ = asyncio.run(joined(tmp_path, network, chains, newcomer))
-        fresh = adopt(tmp_path, newcomer, me.reopens[0])
+        fresh = adopt(tmp_path, newcomer, me)
         chain, store, height = fresh.chain, fresh.store, original.chain.height
         assert store.first == height
         assert chain.record(0) == chains[0].chain.record(0)
@@ -232,9 +235,9 @@ def test_a_liar_is_found_out_and_the_others_have_the_rest(original, tmp_path, qu
 
     with street(original, tmp_path) as (network, chains, newcomer):
         me, _ = asyncio.run(joined(tmp_path, network, chains, newcomer, bend))
-        assert me.reopens[0].fresh is not None
+        assert not me.service.has_given_up
         assert {member for member, _ in me.links.suspicions} == {1}
-        fresh = adopt(tmp_path, newcomer, me.reopens[0])
+        fresh = adopt(tmp_path, newcomer, me)
         assert fresh.chain.tree.root == chains[0].chain.tree.root
         fresh.close()
 
@@ -257,7 +260,8 @@ def test_an_offer_that_nobody_sealed_leads_to_replay(original, tmp_path, quick):
 
     with street(original, tmp_path) as (network, chains, newcomer):
         me, _ = asyncio.run(joined(tmp_path, network, chains, newcomer, bend))
-        assert me.reopens[0].fresh is None
+        assert me.service.fresh is None
+        assert me.service.has_given_up
         assert any("signature" in reason for _, reason in me.links.suspicions)
         assert newcomer.chain.height == 0
 
@@ -280,7 +284,7 @@ def test_peers_that_leave_and_a_snapshot_that_is_gone(original, tmp_path, quick)
 
     with street(original, tmp_path, servers=4) as (network, chains, newcomer):
         me = asyncio.run(run(network, chains, newcomer))
-        fresh = adopt(tmp_path, newcomer, me.reopens[0])
+        fresh = adopt(tmp_path, newcomer, me)
         assert fresh.chain.tree.root == chains[3].chain.tree.root
         fresh.close()
 
@@ -310,7 +314,7 @@ def test_a_download_goes_on_where_it_stopped(original, tmp_path, quick):
 
         me, _ = asyncio.run(joined(tmp_path, network, chains, newcomer, bend))
         assert len([item for item in asked if item < 256]) <= 100
-        fresh = adopt(tmp_path, newcomer, me.reopens[0])
+        fresh = adopt(tmp_path, newcomer, me)
         assert fresh.chain.tree.root == chains[0].chain.tree.root
         fresh.close()
 
