@@ -348,8 +348,9 @@ class CallContext:
 
     def member_set(self) -> MemberSet:
         """Return who seals the next block, as changed so far in this one."""
-        self._run.charge(gas.READ)
-        return members.read_members(self._run.journal)
+        held = members.read_members(self._run.journal)
+        self._run.charge(gas.READ + gas.MEMBER_KEY * len(held.keys))
+        return held
 
     def change_members(self, keys: Sequence[bytes]) -> MemberSet:
         """Have `keys` (ascending node keys) seal from the next block on; return the new set.

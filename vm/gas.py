@@ -86,6 +86,8 @@ SCHEDULE = 30_000
 """A deadline: entering the queue now and leaving it later."""
 DEADLINE_BASE = 20_000
 """Taking a deadline out of the queue and starting its contract."""
+MEMBER_KEY = 300
+"""Each node key of the member set that a contract reads: decoding and hashing it."""
 REGISTER = 10_000
 """Registering or unregistering an account."""
 
