@@ -30,7 +30,6 @@ from node.failure import failure_in, spawn
 from node.gossip import Gossip
 from node.home import Home, HomeKeys, load_config, load_genesis, load_home_keys, load_token
 from node.join import fetch_genesis
-from node.last_words import LastWords, stop_reason
 from node.log import log_block, set_up
 from node.members import TICK_S, Members, OwnKeys
 from node.metrics import Metrics
@@ -252,7 +251,6 @@ def open_node(
     on_fatal: Callable[[Exception], None],
     password: str | None = None,
     on_rotated: Callable[[], None] = lambda: None,
-    *,
 ) -> Node:
     """Return the node whose home is `path`.
 
@@ -330,8 +328,6 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     loop.set_exception_handler(on_stray_error)
     home = Home(path)
     await fetch_genesis(home, password, stopped)
-    last_words = LastWords(home.last_words)
-    last_words.reserve()
     while not stopped.done():
         rotated = asyncio.Event()
         node = open_node(path, natives, end, password, rotated.set)
@@ -341,7 +337,6 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
         await _serve(node, stopped, rotated)
     error = stopped.result()
     if error is not None:
-        last_words.say(stop_reason(error))
         _log.error("node stops", error=repr(error), exc_info=error)
         sys.stderr.write(f"{path.name} stops: {str(error) or repr(error)}\n")
     return 0 if error is None else 1
