@@ -6,11 +6,11 @@ quota per window. It is a rule of block validity, so a proposer cannot favour an
 that somebody created is an account, too: it has code, and sends nothing.
 """
 
-from dataclasses import dataclass
 from typing import final
 
 from vm.errors import Revert
 from vm.state import Changes, Journal, StateReader
+from vm.value import value
 
 _ACCOUNT = b"a"
 _QUOTA = b"q"
@@ -21,7 +21,7 @@ _CODE_HASH_BYTES = 32
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@value()
 class Account:
     """What the state knows about an address."""
 

@@ -1,12 +1,12 @@
 """A call and its outcome: what `vm.execute` hands to a native contract or to the EVM."""
 
-from dataclasses import dataclass
 from typing import final
 
 from crypto import abi
 from vm.errors import Revert
 from vm.receipt import Log
 from vm.transaction import AccessList
+from vm.value import value
 
 ERROR_SELECTOR = abi.selector("Error(string)")
 """Solidity's revert data: wallets show the text that follows."""
@@ -17,7 +17,7 @@ _ERROR_HEAD = ERROR_SELECTOR + (32).to_bytes(32, "big")  # One argument, which b
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Call:
     """What a transaction, or a question about one, asks for; intrinsic gas is already paid."""
 
@@ -36,7 +36,7 @@ class Call:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Outcome:
     """What a call did; its changes are in the journal if its status is 1, and undone if not."""
 

@@ -1,13 +1,14 @@
 """What a transaction did: status, gas, logs and output, in one canonical encoding."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import final
 
 from crypto import codec
 from crypto.errors import DecodeError
 from crypto.hashing import keccak256
 from crypto.keys import ADDRESS_BYTES
+from vm.value import value
 
 RECEIPT_BYTES_MAX = 4 * 1024 * 1024
 """Above what a block's gas can buy in one transaction at 8 gas for each byte of a log."""
@@ -22,22 +23,13 @@ _ONE = ord("1")
 
 
 @final
-@dataclass(frozen=True, slots=True, init=False)
+@value()
 class Log:
     """An Ethereum log: contract (20 bytes), at most 4 topics of 32 bytes, ABI-encoded data."""
 
     address: bytes
     topics: tuple[bytes, ...]
     data: bytes
-
-    def __init__(self, address: bytes, topics: tuple[bytes, ...], data: bytes) -> None:
-        # Every event makes one. This takes half as long as what a frozen dataclass would do.
-        _set_address(self, address)
-        _set_topics(self, topics)
-        _set_data(self, data)
-
-
-_set_address, _set_topics, _set_data = (vars(Log)[field.name].__set__ for field in fields(Log))
 
 
 @final

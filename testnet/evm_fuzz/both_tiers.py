@@ -1,5 +1,7 @@
 """Tier 1 against tier 2 of our own EVM: all that a result holds, compute and error included."""
 
+from dataclasses import fields
+
 from testnet.evm_fuzz.case import Case
 from testnet.evm_fuzz.ours import CalledPrecompileLeftOut, CaseState, environment
 from vm.evm import tiers
@@ -12,6 +14,8 @@ from vm.evm.world import World, WorldChanges
 COMPUTE_LIMITS = (None, None, 200, 2_000, 20_000)
 """One for each seed in turn: with a limit, the transaction ends in the middle of something."""
 RUNS_BEFORE_COMPILING = (1, 2, 3)
+
+_PARTS = tuple(field.name for field in fields(Result))
 
 
 def compare(case: Case) -> list[str]:
@@ -26,7 +30,7 @@ def compare(case: Case) -> list[str]:
         return []
     found = []
     for (mine, changes), (theirs, other_changes) in zip(first, compiled, strict=True):
-        for name in Result.__slots__:
+        for name in _PARTS:
             left, right = getattr(mine, name), getattr(theirs, name)
             if left != right:
                 found.append(f"{name}: tier 1 {left!r}, tier 2 {right!r}")

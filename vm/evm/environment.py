@@ -1,8 +1,9 @@
 """What every frame of one transaction shares: the block, the origin, the precompiles."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, final
+
+from vm.value import value
 
 Precompile: TypeAlias = Callable[[bytes, int], "tuple[int, bytes | None]"]
 """(input, gas available) -> (gas that it costs, output). The cost is decided before the work is
@@ -11,7 +12,7 @@ fails with all its gas."""
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Environment:
     """Block and transaction as opcodes see them. Addresses are 20 bytes, words ints below 2^256."""
 

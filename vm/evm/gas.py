@@ -2,8 +2,9 @@
 
 The static prices stand in the table of `vm.evm.opcodes`. Names follow the Yellow Paper, appendix G.
 
-Compute is the second meter: 10 units are about one microsecond of the reference machine, worst
-case. An instruction's compute is its gas unless the gas pays for storage, or is far too low.
+Compute is the second meter: 30 units are about one microsecond of the reference machine, worst
+case. An instruction's compute is its gas unless the gas pays for storage, or is too low: then it is
+what `hearth bench vm --worst` says.
 """
 
 WORD_BYTES = 32
@@ -44,6 +45,8 @@ NATIVE_PER_COMPUTE = 40
 """Native contracts are priced at 400 gas for a microsecond."""
 NATIVE_CALL_COMPUTE = 200
 """Of calling a native contract, whatever comes of it: a refusal may have cost no gas at all."""
+EXP_BYTE_COMPUTE = 130
+"""A byte of an exponent: up to sixteen products of 256 bits, each reduced."""
 BLOCK_COMPUTE = 1
 """A basic block, besides its instructions."""
 COLD_COMPUTE = 100

@@ -1,9 +1,9 @@
 """A message goes in, a result comes out: the entry of the EVM."""
 
-from dataclasses import dataclass
 from typing import final
 
 from vm.receipt import Log
+from vm.value import value
 
 STATUS_OK = 1
 STATUS_REVERT = 2
@@ -11,7 +11,7 @@ STATUS_HALT = 0
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Message:
     """What a transaction, or `eth_call`, asks the EVM to do. Intrinsic gas is already paid."""
 
@@ -26,7 +26,7 @@ class Message:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Result:
     """What the execution of a message did. Its changes and logs are in the world."""
 

@@ -24,7 +24,7 @@ TRACE_INSTRUCTIONS_MAX = 400
 
 _UNMETERED = frozenset(
     {
-        *("ORIGIN", "CALLVALUE", "CODESIZE", "RETURNDATASIZE", "GASPRICE", "COINBASE", "NUMBER"),
+        *("ORIGIN", "CODESIZE", "RETURNDATASIZE", "GASPRICE", "COINBASE", "NUMBER"),
         *("TIMESTAMP", "PREVRANDAO", "GASLIMIT", "CHAINID", "SELFBALANCE", "BASEFEE", "BLOBHASH"),
         *("BLOBBASEFEE", "MSIZE", "TLOAD", "BLOCKHASH"),
     }
@@ -404,6 +404,9 @@ class _Tracer:
         words = f"frame.data[{offset.text}:{offset.text} + 32].ljust(32, b'\\0')"
         self._stack.append(self._variable(f"int.from_bytes({words}, 'big')"))
 
+    def _callvalue(self) -> None:
+        self._stack.append(self._variable("frame.value"))
+
     def _caller(self) -> None:
         self._stack.append(self._variable("int.from_bytes(frame.caller, 'big')", 160))
 
@@ -417,6 +420,7 @@ _SPECIAL: dict[str, Callable[[_Tracer], None]] = {
     "GAS": _Tracer._gas,
     "CALLDATASIZE": _Tracer._calldatasize,
     "CALLDATALOAD": _Tracer._calldataload,
+    "CALLVALUE": _Tracer._callvalue,
     "CALLER": _Tracer._caller,
     "ADDRESS": _Tracer._address,
 }

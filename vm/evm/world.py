@@ -6,17 +6,18 @@ lives for one transaction: original values, warm sets and transient storage begi
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, final
 
 from crypto.hashing import keccak256
 from vm.receipt import Log
+from vm.value import value
 
 EMPTY_CODE_HASH = keccak256(b"")
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@value()
 class AccountState:
     """An account without its storage. An account that does not exist is None instead."""
 
@@ -56,7 +57,7 @@ class Base(Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class NativeResult:
     """What a call of a native contract did."""
 
@@ -86,7 +87,7 @@ class NativeHost(Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class WorldChanges:
     """Net changes over the base; equal values are left out. Dictionaries keep order of writing."""
 
@@ -282,6 +283,23 @@ class World:
         self._undo.append((storage, key, storage.get(key, _ABSENT)))
         storage[key] = value
 
+    def load(self, address: bytes, slot: int) -> tuple[int, bool]:
+        """Make a slot warm; return its word, and whether it was cold. What SLOAD does, at once."""
+        key, warm, storage = (address, slot), self._warm, self._storage
+        is_cold = key not in warm
+        if is_cold:
+            self._undo.append((warm, key, _ABSENT))
+            warm[key] = None
+        return (storage[key] if key in storage else self._base_storage(key)), is_cold
+
+    def load_both(self, address: bytes, slot: int) -> tuple[int, int, bool]:
+        """Do the same for SSTORE; return the word now, the original one, and the coldness."""
+        key = (address, slot)
+        current, is_cold = self.load(address, slot)
+        if address in self._created:
+            return current, 0, is_cold
+        return current, (self._base_storage(key) if key in self._storage else current), is_cold
+
     def transient(self, address: bytes, slot: int) -> int:
         """Return a word of transient storage (EIP-1153)."""
         return self._transient.get((address, slot), 0)
@@ -344,11 +362,12 @@ class World:
         """Return the net changes: destroyed contracts and touched empty accounts are gone."""
         accounts: dict[bytes, AccountState | None] = {}
         for address in {**self._accounts, **self._touched}:
-            account = self.account(address)
-            is_cleared = address in self._touched and self.is_empty(address)
-            if is_cleared or address in self._destroyed:
-                account = None
-            if account != self._base_account(address):
+            account, base = self.account(address), self._base_account(address)
+            if account is not None:
+                is_cleared = address in self._touched and account.is_empty
+                if is_cleared or address in self._destroyed:
+                    account = None
+            if account is not base and account != base:
                 accounts[address] = account
         return WorldChanges(
             accounts=accounts,

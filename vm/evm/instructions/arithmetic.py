@@ -75,7 +75,9 @@ def mulmod(frame: Frame, stack: list[int], _: int) -> None:
 def exp(frame: Frame, stack: list[int], _: int) -> None:
     """EXP: a, n -> a^n mod 2^256. Gas 10, and 50 for each byte of n (EIP-160)."""
     a, n = stack.pop(), stack[-1]
-    frame.charge(prices.EXP_BYTE * ((n.bit_length() + 7) >> 3))
+    size = (n.bit_length() + 7) >> 3
+    frame.spend(prices.EXP_BYTE * size)
+    frame.machine.use_compute(prices.EXP_BYTE_COMPUTE * size)
     stack[-1] = pow(a, n, _MODULUS)
 
 

@@ -54,7 +54,7 @@ def mcopy(frame: Frame, stack: list[int], _: int) -> None:
 def keccak(frame: Frame, stack: list[int], _: int) -> None:
     """KECCAK256: offset, size -> hash of that memory. Gas 30, 6 for each word, and expansion."""
     offset, size = stack.pop(), stack[-1]
-    frame.charge(prices.KECCAK_WORD * prices.words(size))
+    frame.charge(prices.KECCAK_WORD * ((size + 31) >> 5))
     stack[-1] = _from_bytes(keccak256(frame.read(offset, size)), "big")
 
 

@@ -8,11 +8,11 @@ from vm.receipt import Log
 
 def sload(frame: Frame, stack: list[int], _: int) -> None:
     """SLOAD: slot -> the word there. Gas 100, 2,100 cold."""
-    slot = stack[-1]
-    if frame.world.warm_slot(frame.address, slot):
+    word, is_cold = frame.world.load(frame.address, stack[-1])
+    if is_cold:
         frame.spend(prices.COLD_SLOT - prices.WARM)
         frame.machine.use_compute(prices.COLD_COMPUTE)
-    stack[-1] = frame.world.storage(frame.address, slot)
+    stack[-1] = word
 
 
 def sstore(frame: Frame, stack: list[int], _: int) -> None:
@@ -28,11 +28,10 @@ def sstore(frame: Frame, stack: list[int], _: int) -> None:
     slot, new = stack.pop(), stack.pop()
     world, address = frame.world, frame.address
     cost = 0
-    if world.warm_slot(address, slot):
+    current, original, is_cold = world.load_both(address, slot)
+    if is_cold:
         cost = prices.COLD_SLOT
         frame.machine.use_compute(prices.COLD_COMPUTE)
-    current = world.storage(address, slot)
-    original = world.original_storage(address, slot)
     if current == new or current != original:
         cost += prices.WARM
     else:
