@@ -32,6 +32,8 @@ _BEFORE: Final = b"b"
 _BOXES: Final = b"B"
 """Epoch -> E | node key | box | node key | box | … of the members of then."""
 _BARRED: Final = b"d"
+_WANTED: Final = b"u"
+"""Set by the first deal: from then on the community wants a key in every epoch."""
 _ROW_BYTES: Final = NODE_KEY_BYTES + BOX_BYTES
 _DISPUTE_GAS: Final = 6 * gas.ED25519_VERIFY
 """Three points checked, one proof of two equations, one box opened."""
@@ -83,6 +85,7 @@ def deal_key(ctx: CallContext, epoch: int, hash_: bytes, boxes: bytes) -> None:
         check_prime_order(ephemeral, "ephemeral")
     except InvalidPoint:
         raise Revert(RevertCode.BAD_ARGUMENT, "the ephemeral point is not one") from None
+    ctx.put(_WANTED, b"\1")
     if serving is not None:
         _forget(ctx, _BEFORE)
         _keys.put(ctx, serving, _BEFORE)
@@ -141,6 +144,13 @@ def serving_key(ctx: CallContext) -> tuple[DealtKey, bytes] | None:
     """Return the key that serves and its boxes (E | node key | box | …), or None."""
     serving = _keys.get(ctx, _SERVING)
     return None if serving is None else (serving, ctx.get(_BOXES + u64(serving.epoch)))
+
+
+def is_due(ctx: CallContext) -> bool:
+    """Return whether the community has had a key, and none of the present epoch stands."""
+    serving = _keys.get(ctx, _SERVING)
+    is_standing = serving is not None and serving.epoch == ctx.member_set().epoch
+    return bool(ctx.get(_WANTED)) and not is_standing
 
 
 def is_barred(ctx: CallContext, epoch: int, dealer: bytes) -> bool:

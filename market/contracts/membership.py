@@ -233,14 +233,13 @@ class Membership(MembershipActions):
     def community_key(self, ctx: CallContext) -> tuple[Bool, Bool, U64, Address, Bytes32, Bytes]:
         """Return (isDealt, isDue, epoch, dealer, keyHash, boxes) of the key that serves.
 
-        `isDue`: none of the present epoch stands. `boxes`: E, then node key and box of each
-        member of the key's epoch, 64 bytes a member.
+        `isDue`: there has been a key before, and none of the present epoch stands. `boxes`: E,
+        then node key and box of each member of the key's epoch, 64 bytes a member.
         """
-        found = community_key.serving_key(ctx)
+        found, is_due = community_key.serving_key(ctx), community_key.is_due(ctx)
         if found is None:
-            return False, True, 0, ZERO_ADDRESS, bytes(32), b""
+            return False, is_due, 0, ZERO_ADDRESS, bytes(32), b""
         key, boxes = found
-        is_due = key.epoch != ctx.member_set().epoch
         return True, is_due, key.epoch, key.dealer, key.key_hash, boxes
 
     @view(gas=METHOD)
