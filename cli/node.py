@@ -219,6 +219,22 @@ def why(target: Target, *, as_json: bool) -> None:
 
 
 async def _why(target: Target) -> list[str]:
-    async with connected(target) as client:
-        lines: list[str] = await client.call("hearth_why")
-        return lines
+    """Ask the node; if nobody answers, say what its home tells of it."""
+    from node.rpc.client import RpcClient, Unreachable
+
+    async with RpcClient(target.url) as client:
+        try:
+            lines: list[str] = await client.call("hearth_why")
+        except Unreachable:
+            return _why_silent(target)
+    return lines
+
+
+def _why_silent(target: Target) -> list[str]:
+    from node.last_words import LastWords, explain_disk, free_bytes
+
+    said = LastWords(target.home.last_words).read()
+    lines = [f"No node answers at {target.url}: it does not run."]
+    lines += [f"The last thing that it said: {said}"] if said else []
+    lines += explain_disk(free_bytes(target.home.path))
+    return [*lines, f"Start it: hearth node run --home {target.home.path}"]

@@ -19,7 +19,7 @@ import structlog
 from consensus.config import ConsensusConfig
 from consensus.keyring import Ed25519Keyring
 from crypto import curve
-from crypto.keys import NodeKey
+from crypto.keys import AccountKey, NodeKey
 from node.attester import Attester
 from node.chain import VERSION, Chain
 from node.config import NodeConfig
@@ -30,7 +30,9 @@ from node.failure import failure_in, spawn
 from node.gossip import Gossip
 from node.home import Home, HomeKeys, load_config, load_genesis, load_home_keys, load_token
 from node.join import fetch_genesis
+from node.last_words import LastWords, stop_reason
 from node.log import log_block, set_up
+from node.lookout import Lookout
 from node.members import TICK_S, Members, OwnKeys
 from node.metrics import Metrics
 from node.p2p.frames import Channel
@@ -127,7 +129,19 @@ class Node:
         self.chain.attach(self.driver.status, self.why)
         self.chain.attester = Attester(self.chain, lambda: self.driver.replica, keyring)
         self.chain.on_block(self._log_block)
+        self.lookout = self._make_lookout(keys.household.account, home.chain.parent)
         self.metrics.watch(self.chain, self.network)
+        self.metrics.watch_consensus(self.driver, self.lookout)
+
+    def _make_lookout(self, account: AccountKey, data: Path) -> Lookout:
+        return Lookout(
+            chain=self.chain,
+            driver=self.driver,
+            network=self.network,
+            directory=self.directory,
+            account=account,
+            data=data,
+        )
 
     def _make_network(self, key: NodeKey, roster: Roster) -> PeerNetwork:
         """Return the network without peers: `Members` gives it those of the state."""
@@ -195,6 +209,7 @@ class Node:
         return [
             *explain_key_in_use(in_use),
             *self.members.why(),
+            *self.lookout.why(),
             *explain(
                 replica.waiting_for(),
                 names=self.directory.names,
@@ -210,6 +225,7 @@ class Node:
         while True:
             await asyncio.sleep(TICK_S)
             self.members.tick()
+            self.lookout.tick()
 
     async def _tend(self) -> None:
         """Drop what has expired where no block and no message gives the occasion."""
@@ -328,6 +344,8 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     loop.set_exception_handler(on_stray_error)
     home = Home(path)
     await fetch_genesis(home, password, stopped)
+    last_words = LastWords(home.last_words)
+    last_words.reserve()
     while not stopped.done():
         rotated = asyncio.Event()
         node = open_node(path, natives, end, password, rotated.set)
@@ -337,6 +355,7 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
         await _serve(node, stopped, rotated)
     error = stopped.result()
     if error is not None:
+        last_words.say(stop_reason(error))
         _log.error("node stops", error=repr(error), exc_info=error)
         sys.stderr.write(f"{path.name} stops: {str(error) or repr(error)}\n")
     return 0 if error is None else 1

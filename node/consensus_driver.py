@@ -42,8 +42,9 @@ from consensus.events import (
 )
 from consensus.keyring import Keyring
 from consensus.membership import MemberIndex
-from consensus.messages import SealedBlock, ViewChange
+from consensus.messages import NewView, SealedBlock, ViewChange
 from consensus.replica import Replica
+from consensus.vote_log import NewViewRecord, Record
 from consensus.wire import decode_message, encode_message
 from crypto.errors import DecodeError
 from node.block_server import BlockServer, channel_of
@@ -138,6 +139,9 @@ class ConsensusDriver:
         self._told_pending = False
         self.has_awaited: Callable[[SealedBlock], bool] = lambda _: False
         """Whether this process said READY to the change of members that the block carries."""
+        self.on_evidence: Callable[[Evidence], None] = lambda _: None
+        self.on_new_view: Callable[[NewView], None] = lambda _: None
+        """Told of each NEW-VIEW that is accepted."""
         self._timer: asyncio.TimerHandle | None = None
         self._work_timer: asyncio.TimerHandle | None = None
 
@@ -194,6 +198,11 @@ class ConsensusDriver:
             is_learner=replica.is_learner,
             peers_up=len(self._links.up),
         )
+
+    @property
+    def waiting(self) -> int:
+        """Events that the replica has not taken yet."""
+        return len(self._inbox)
 
     # The loop.
 
@@ -309,8 +318,7 @@ class ConsensusDriver:
     def _perform(self, effect: Effect) -> None:  # noqa: C901  One line per effect.
         match effect:
             case Persist(records):
-                self._vote_log.append(records)
-                self._is_unsynced = True
+                self._persist(records)
             case Send(to, message):
                 self._outbox.append((self._peer(to), channel_of(message), encode_message(message)))
             case Broadcast(message):
@@ -330,10 +338,18 @@ class ConsensusDriver:
                 self._links.suspect(self._peer(member), f"{reason.name}: {detail}", points)
             case Evidence(first, second):
                 _log.error("equivocation", first=repr(first), second=repr(second))
+                self.on_evidence(effect)
             case Halt(reason):
                 raise Halted(reason)
             case _:
                 assert_never(effect)
+
+    def _persist(self, records: tuple[Record, ...]) -> None:
+        self._vote_log.append(records)
+        self._is_unsynced = True
+        for record in records:
+            if isinstance(record, NewViewRecord):
+                self.on_new_view(record.new_view)
 
     def _build(self, effect: Build) -> None:
         if effect.height != self._chain.height + 1:
@@ -360,6 +376,7 @@ class ConsensusDriver:
             _log.warning("proposal refused", height=effect.height, reason=str(error))
             is_ok = False
         self._metrics.processing("validate", perf_counter() - begin)
+        self._metrics.proposal(is_ok=is_ok)
         self._inbox.put_first(Validated(effect.digest, is_ok))
 
     def _apply(self, block: SealedBlock) -> None:

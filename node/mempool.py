@@ -140,6 +140,11 @@ class Mempool:
     def __len__(self) -> int:
         return len(self._by_hash)
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all that waits, as encoded."""
+        return sum(share.bytes for share in self._shares.values())
+
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._by_hash
 

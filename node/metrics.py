@@ -19,9 +19,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from crypto import curve
+from node.consensus_metrics import ConsensusFigures
 
 if TYPE_CHECKING:
     from node.chain import Chain
+    from node.consensus_driver import ConsensusDriver
+    from node.lookout import Lookout
     from node.p2p.member import PeerStats
     from node.p2p.network import PeerNetwork
     from node.records import BlockRecord
@@ -43,11 +46,23 @@ class Metrics:
             buckets=(*_SECONDS, 60.0, 600.0, 3600.0),
             registry=self.registry,
         )
+        self._sizes = Histogram(
+            "consensus_block_size_bytes",
+            "Bytes of a block's transactions.",
+            buckets=(0, 1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000),
+            registry=self.registry,
+        )
         self._transactions = Counter(
             "consensus_total_txs", "Transactions in sealed blocks.", registry=self.registry
         )
         self._gas = Counter(
             "evm_gas_used_total", "Gas used in sealed blocks.", registry=self.registry
+        )
+        self._proposals = Counter(
+            "consensus_proposal_receive_count",
+            "Proposals of others that were executed here.",
+            ["status"],
+            registry=self.registry,
         )
         self._views = Counter(
             "consensus_view_changes_total",
@@ -85,17 +100,26 @@ class Metrics:
         chain.on_block(self.block)
         self.registry.register(_Watch(chain, network, self._calls))
 
+    def watch_consensus(self, driver: "ConsensusDriver", lookout: "Lookout") -> None:
+        """Report the replica and what the node notices from now on."""
+        self.registry.register(ConsensusFigures(driver, lookout))
+
     def block(self, record: "BlockRecord") -> None:
         """Count a sealed block."""
         if self._last_time_ms is not None:
             self._blocks.observe((record.header.time_ms - self._last_time_ms) / 1000)
         self._last_time_ms = record.header.time_ms
+        self._sizes.observe(sum(len(raw) for raw in record.transactions))
         self._transactions.inc(len(record.transactions))
         self._gas.inc(record.header.gas_used)
 
     def view_change(self, reason: str) -> None:
         """Count a view change; reasons are few and fixed."""
         self._views.labels(reason).inc()
+
+    def proposal(self, *, is_ok: bool) -> None:
+        """Count a proposal that was executed here: accepted or refused."""
+        self._proposals.labels("accepted" if is_ok else "rejected").inc()
 
     def sync(self, file: str, seconds: float) -> None:
         """Note how long a durable write of "votes" or "chain" took."""
@@ -151,6 +175,7 @@ class _Watch(Collector):
             ("consensus_num_txs", "Transactions in the newest block.", _count(record)),
             ("blocksync_syncing", "1 while the node only follows.", int(status.is_learner)),
             ("mempool_size", "Transactions that wait.", status.pending),
+            ("mempool_size_bytes", "Bytes that wait.", self._chain.pool.size_bytes),
             ("p2p_peers", "Open links.", status.peers_up),
         ):
             yield GaugeMetricFamily(name, text, value)

@@ -48,6 +48,8 @@ class Caller:
     is_authorised: bool
     """Showed the node's token."""
     extra: Mapping[str, Method]
+    on_busy: Callable[[int], None] | None = None
+    """Called with the milliseconds after which a call that found no room is worth repeating."""
 
 
 @final
@@ -107,6 +109,8 @@ class Dispatcher:
             if len(answer) > room:
                 raise _too_large()
         except RpcFault as fault:
+            if fault.retry_after_ms is not None and caller.on_busy is not None:
+                caller.on_busy(fault.retry_after_ms)
             return "" if "id" not in request else _render(_failure(id_, fault))
         return answer
 

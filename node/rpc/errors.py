@@ -59,6 +59,8 @@ class RpcFault(Exception):
         self.code = code
         self.message = message
         self.data = data
+        self.retry_after_ms: int | None = None
+        """When it is worth while to call again, where that is known."""
 
     def to_json(self) -> dict[str, Out]:
         """Return the `error` member of a response."""
@@ -83,7 +85,9 @@ def refused_transaction(error: InvalidTransaction) -> RpcFault:
 
 def full_pool(error: MempoolFull) -> RpcFault:
     """Return the fault for a pool without room, with the time after which to try again."""
-    return RpcFault(Code.LIMIT_EXCEEDED, str(error), {"retryAfterMs": error.retry_after_ms})
+    fault = RpcFault(Code.LIMIT_EXCEEDED, str(error), {"retryAfterMs": error.retry_after_ms})
+    fault.retry_after_ms = error.retry_after_ms
+    return fault
 
 
 def reverted(output: bytes) -> RpcFault:

@@ -158,11 +158,19 @@ class RpcServer:
 
     async def _post(self, request: web.Request) -> web.Response:
         body = await request.read()
-        caller = Caller(is_authorised=self._is_authorised(request), extra={})
+        waits_ms: list[int] = []
+        caller = Caller(
+            is_authorised=self._is_authorised(request), extra={}, on_busy=waits_ms.append
+        )
         answer = await self._dispatcher.answer(body, caller)
         if answer is None:
             return web.Response(status=204)
-        return web.Response(text=answer, content_type="application/json")
+        response = web.Response(text=answer, content_type="application/json")
+        if waits_ms:
+            response.headers["Retry-After"] = str(-(-max(waits_ms) // 1000))
+            if not answer.startswith("["):  # The other calls of a batch may have succeeded.
+                response.set_status(429)
+        return response
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         if len(self._sockets) >= SESSIONS_MAX:
