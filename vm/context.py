@@ -79,6 +79,8 @@ class Host:
     """By address."""
     params: Mapping[bytes, Params]
     """Of each contract, by address."""
+    first_hash: Callable[[], bytes] = bytes
+    """Returns the hash of block 0, which follows from all of these; made when it is asked for."""
 
 
 @final
@@ -175,6 +177,11 @@ class CallContext:
     def genesis_hash(self) -> bytes:
         """32 bytes that bind a signature to this chain."""
         return self._run.host.genesis.hash
+
+    @property
+    def first_hash(self) -> bytes:
+        """Hash of block 0, 32 bytes: what the members' consensus binds its signatures to."""
+        return self._run.host.first_hash()
 
     @property
     def gas_left(self) -> int:

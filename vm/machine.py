@@ -5,6 +5,7 @@ Building and executing share every step, so what one replica builds the others c
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import final
 
@@ -83,7 +84,12 @@ class Machine:
             if name not in names:
                 raise GenesisError(f"contracts.{name}", "is not known")
         params = {each.ADDRESS: genesis.contracts.get(each.NAME, {}) for each in natives}
-        self._host = Host(genesis=genesis, contracts=self.contracts, params=params)
+        self._host = Host(
+            genesis=genesis,
+            contracts=self.contracts,
+            params=params,
+            first_hash=lru_cache(1)(lambda: self.genesis_execution().header.hash),
+        )
 
     # Genesis.
 

@@ -122,7 +122,7 @@ def check_evidence(ctx: CallContext, accusation: Accusation, members: MemberSet)
         fields = _SIGNED.pack(
             vote.kind, place.epoch, place.term, place.view, place.height, vote.digest
         )
-        payload = tagged_hash(_PAYLOAD_TAG, ctx.genesis_hash, domain, fields)
+        payload = tagged_hash(_PAYLOAD_TAG, ctx.first_hash, domain, fields)
         check_ed25519(ctx, members.keys[vote.sender], payload, vote.signature)
 
 

@@ -41,7 +41,7 @@ def members(epoch=0):
 
 def signed(chain, kind, digest, *, sender=1, view=0, height=1, term=0, epoch=0):
     slot = Slot(epoch=epoch, term=term, view=view, height=height)
-    domain = SigningDomain(chain.machine.genesis.hash, members(epoch).hash())
+    domain = SigningDomain(chain.machine.genesis_execution().header.hash, members(epoch).hash())
     signature = NODES[sender].sign(domain.payload(kind, slot, digest))
     return SignedVote(kind=kind, slot=slot, digest=digest, sender=sender, signature=signature)
 
@@ -52,7 +52,7 @@ def double(chain, **where):
 
 
 def hidden(chain):
-    genesis = chain.machine.genesis.hash
+    genesis = chain.machine.genesis_execution().header.hash
     head = Head(height=0, digest=genesis, seal=None)
     slot = Slot(epoch=0, term=0, view=1, height=0)
     domain = SigningDomain(genesis, members().hash())
@@ -201,7 +201,7 @@ def test_the_signatures_are_judged_alike():
     for proof in (decode_evidence(double(chain)), decode_evidence(hidden(chain))):
         key = verify_evidence(
             proof,
-            genesis_hash=chain.machine.genesis.hash,
+            genesis_hash=chain.machine.genesis_execution().header.hash,
             membership=members(),
             keyring=Ed25519Keyring(None),
         )
