@@ -12,6 +12,7 @@ import click
 from cli.errors import CommandError, Unusable
 from cli.output import print_json, print_table, progress
 from cli.target import ENV_TESTNET, readable_errors
+from cli.testnet_flood import flood
 from testnet.grid.community import DEMO_DAY
 from testnet.layout import BASE_PORT, DEFAULT_NAME, ROOT, TestnetLayout
 
@@ -24,6 +25,9 @@ LOG_LINES = 40
 @click.group()
 def command() -> None:
     """A whole neighbourhood on this machine."""
+
+
+command.add_command(flood)
 
 
 def _which(run: Callable[P, T]) -> Callable[P, T]:
