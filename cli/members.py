@@ -15,6 +15,7 @@ from crypto.keys import NodeKey, checksum_address
 from crypto.keystore import HouseholdKeys, MeterKeys
 from crypto.node_certificate import node_certificate
 from market.abi import CANDIDATE_FIELDS, CANDIDATE_TAG, RING_PROOF_TAG, ProposalKind, ProposalStatus
+from node.key_keeper import deal_args
 
 CANDIDATE_FILE_BYTES_MAX = 8192
 
@@ -280,3 +281,29 @@ async def _propose(target: Target, args: list[object]) -> tuple[dict[str, Any], 
             if account == args[1]:
                 return receipt, id_
         raise Refused("the proposal was sealed but is not listed")
+
+
+@command.command()
+@with_target
+def rekey(target: Target) -> None:
+    r"""Deal the key that all members share, for this epoch.
+
+    Needed once, when the community begins to share what others may not read. From then on the
+    nodes renew it by themselves whenever the members change, and dispute a deal that fails.
+
+    \b
+    Example:
+      hearth members rekey
+    """
+    receipt, epoch = run_async(_rekey(target))
+    print_fields("Dealt", {"epoch": epoch, "block": int(receipt["blockNumber"], 16)})
+
+
+async def _rekey(target: Target) -> tuple[dict[str, Any], int]:
+    async with connected(target) as client:
+        epoch, *_ = await view(client, "Membership", "epoch")
+        (nodes,) = await view(client, "Membership", "nodes")
+        args = deal_args(target.genesis.hash, epoch, tuple(row[1] for row in nodes))
+        return await submit(
+            target, client, target.keys.account, "Membership", "rekey", *args
+        ), epoch

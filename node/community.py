@@ -13,6 +13,7 @@ from crypto import abi
 from node.chain import Chain
 from node.config import Address, parse_address
 from node.errors import ConfigError
+from node.key_keeper import KeyState
 from node.p2p.errors import CertificateError
 from node.p2p.frames import NAME_LENGTH_MAX
 from node.p2p.member import MemberEndpoint
@@ -129,6 +130,21 @@ def _changes(chain: Chain) -> Iterable[Change]:
             keys=keys,
             keys_hash=digest,
         )
+
+
+def read_key_state(chain: Chain, account: bytes) -> KeyState:
+    """Return what the chain says of the shared key, to the household with this account."""
+    membership = chain.membership()
+    _, is_due, key_epoch, _, digest, boxes = view(chain, "communityKey")
+    return KeyState(
+        epoch=membership.epoch,
+        members=membership.members,
+        is_due=is_due,
+        is_barred=view(chain, "isBarred", membership.epoch, account)[0],
+        key_epoch=key_epoch,
+        key_hash=digest if boxes else b"",
+        boxes=boxes,
+    )
 
 
 def view(chain: Chain, name: str, *args: object) -> list[Any]:

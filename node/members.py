@@ -1,8 +1,8 @@
 """The shell around membership: links by the state's members, READYs, and coming back by oneself.
 
 What it does on a household's behalf, without being asked: it says READY to accepted changes, puts
-the activation into the next block, takes up its own new node key, and asks for a new incarnation
-when its vote log was lost.
+the activation into the next block, takes up its own new node key, asks for a new incarnation when
+its vote log was lost, and keeps the community's shared key in being.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,10 +16,11 @@ from consensus.replica import Replica
 from crypto.errors import DecodeError
 from crypto.keys import AccountKey, NodeKey
 from node.chain import Chain
-from node.community import Change, call_data, endpoints, is_governed
+from node.community import Change, call_data, endpoints, is_governed, read_key_state
 from node.config import Address
 from node.directory import Directory
 from node.errors import MempoolFull
+from node.key_keeper import KeyKeeper, KeyState
 from node.p2p.frames import Channel
 from node.p2p.network import PeerNetwork
 from node.readiness import Readiness, Taken, Told, decode_told, encode_told
@@ -94,6 +95,8 @@ class Members:
         self._on_work = on_work
         self._doubt_ticks = 0
         self._readiness = Readiness(chain.genesis.hash)
+        self._keeper = KeyKeeper(keys.node, chain.genesis.hash)
+        self._key_state: tuple[int, KeyState] | None = None  # Of which height.
         chain.activations = self._activations
         directory.on_change(self._refresh)
         chain.on_block(lambda record: self._readiness.set_height(record.height))
@@ -151,6 +154,7 @@ class Members:
         """Say what can be said now; call it each TICK_S."""
         self._say()
         self._reincarnate()
+        self._keep_key()
 
     def on_up(self, peer: int) -> None:
         """Tell a peer all READYs that are held; it may have been away."""
@@ -213,9 +217,22 @@ class Members:
     def _is_own(self, change: Change) -> bool:
         return change.account == self._keys.account.address
 
-    def _send(self, function: str) -> None:
+    # The shared key.
+
+    def _keep_key(self) -> None:
+        """Deal the community's key when it is this household's turn, and dispute a failing box."""
+        chain, replica = self._chain, self._replica()
+        if replica.me is None or not replica.is_level or not is_governed(chain):
+            return
+        if self._key_state is None or self._key_state[0] != chain.height:
+            self._key_state = (chain.height, read_key_state(chain, self._keys.account.address))
+        call = self._keeper.step(self._key_state[1], chain.now_ms())
+        if call is not None:
+            self._send(call.function, *call.args)
+
+    def _send(self, function: str, *args: object) -> None:
         account, chain = self._keys.account, self._chain
-        to, data = call_data(chain, function)
+        to, data = call_data(chain, function, *args)
         raw = sign_transaction(
             account,
             chain_id=chain.chain_id,

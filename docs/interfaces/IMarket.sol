@@ -152,7 +152,8 @@ interface IMarket {
     ///     NOT_HOUSEHOLD, ALREADY_ENROLLED, INSUFFICIENT_FUNDS.
     ///     INSUFFICIENT_RESERVE, TOO_MANY: somebody joined after the window was opened.
     ///
-    /// Emits: Enrolled; once ReserveLocked or ReserveMissing.
+    /// Emits: Enrolled; with the first ReserveLocked or ReserveMissing, and ReserveLocked for one
+    ///     household more than there were members then.
     function enrol(uint64 window) external;
 
     /// Offer `quantity` Wh; the tokens of a stored offer are locked until the meter attests.

@@ -223,7 +223,8 @@ interface IMembership {
 
     /// Return (nodeKey, endpoint, name, certificate, meter, meterId) of who wants in.
     ///
-    /// Of a rotation, what it will be, without meterId; zero and empty for the other kinds.
+    /// Of a rotation, what it will be, without meterId; zero and empty for the other kinds, and
+    /// once the proposal is over.
     ///
     /// Reverts:
     ///     UNKNOWN_PROPOSAL.
@@ -251,8 +252,8 @@ interface IMembership {
 
     /// Return (isDealt, isDue, epoch, dealer, keyHash, boxes) of the key that serves.
     ///
-    /// `isDue`: none of the present epoch stands. `boxes`: E, then node key and box of each
-    /// member of the key's epoch, 64 bytes a member.
+    /// `isDue`: there has been a key before, and none of the present epoch stands. `boxes`: E,
+    /// then node key and box of each member of the key's epoch, 64 bytes a member.
     function communityKey() external view returns (
         bool isDealt,
         bool isDue,

@@ -17,7 +17,7 @@ from crypto.hashing import tagged_hash
 from market.abi import ACCEPTANCE_TAG
 from market.agents.events import decode_result, encode_call
 from node.chain import Chain
-from node.home import Home, endpoints, load_config
+from node.directory import Directory
 from node.natives import NATIVES
 from node.p2p.member import PeerStats
 from node.records import ConsensusStatus
@@ -49,12 +49,18 @@ class Network:
     """Peers that are up, except one."""
 
     up = frozenset({1, 2})
+    node_keys = ()
+
+    def is_up(self, node_key):
+        return self.node_keys.index(node_key) in self.up
 
     def stats(self):
         return tuple(
             PeerStats(
                 member=i,
                 name=f"peer {i}",
+                node_key=bytes([i]) * 32,
+                is_observer=False,
                 is_up=i in self.up,
                 is_partitioned=False,
                 bytes_in=2_000 * i,
@@ -93,14 +99,15 @@ class Street:
         """What happens while a subscription is read: calls, each of which seals a block."""
         peers = len(Network.up)
         eth = EthMethods(self.chain, lambda: peers, Filters(self.chain, lambda: self.now))
-        home = Home(self.layout.household(self.names[0]).home)
         relay = Relay(RelayConfig(window_ms=WINDOW_MS), me=0, members=range(4))
+        network = Network()
+        own, *others = sorted(self.genesis.members, key=lambda member: member.node_key)
+        network.node_keys = (own.node_key, *(member.node_key for member in others))
         hearth = HearthMethods(
             chain=self.chain,
-            network=Network(),
+            network=network,
             relay=RelayService(relay, Network(), lambda: self.now),
-            members=endpoints(self.genesis, load_config(home, self.genesis)),
-            me=0,
+            directory=Directory(self.chain, name=own.name, node_key=own.node_key),
             is_testnet=True,
             eth=eth,
         )

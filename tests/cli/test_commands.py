@@ -137,6 +137,12 @@ def test_a_newcomer_is_proposed_and_voted_in(here, tmp_path):
     assert "PROPOSAL_DECIDED" in text
 
 
+def test_the_community_key_is_dealt_once_for_an_epoch(here):
+    assert "epoch" in run("members", "rekey").stdout
+    text = run("members", "rekey", "--node", "1", code=ExitCode.REFUSED).stderr
+    assert "ALREADY_DEALT" in text
+
+
 def test_an_eviction_is_a_proposal_too(here):
     run("members", "evict", here.names[3])
     row = run_json("members", "proposals")[-1]
