@@ -239,6 +239,10 @@ class Ammunition:
 
     # Parts.
 
+    def vote(self, kind: type[Prepare] | type[Commit], *, view: int, height: int) -> Message:
+        """Return a signed vote for a block that nobody has seen."""
+        return self._vote(kind, View(view), Height(height))
+
     def _vote(
         self, kind: type[Prepare] | type[Commit], view: View, height: Height
     ) -> Prepare | Commit:

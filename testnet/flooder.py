@@ -8,9 +8,11 @@ From the fourth it is cut off and banned, and comes back.
 import asyncio
 import json
 import random
+import ssl
 import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -86,14 +88,7 @@ async def flood(
             turn = peer.index
             while loop.time() < until_s:
                 try:
-                    async with session.ws_connect(
-                        f"wss://{peer.address}{PATH}",
-                        ssl=context,
-                        protocols=(SUBPROTOCOL,),
-                        compress=0,
-                        max_msg_size=MAX_MESSAGE_BYTES + 1024,
-                        timeout=aiohttp.ClientWSTimeout(ws_close=1),
-                    ) as socket:
+                    async with _open(session, peer, context) as socket:
                         await handshake.dial(socket)
                         sent.links += 1
                         end_s = min(until_s, loop.time() + _LINK_S)
@@ -161,15 +156,56 @@ async def _follow_nonce(ammunition: Ammunition, url: str, keys: HouseholdKeys) -
         await client.close()
 
 
-def run(layout: TestnetLayout, name: str, seconds: float, seed: int) -> Sent:
-    """Flood the members of a testnet above household `name`, whose node must not run."""
+async def speak(
+    layout: TestnetLayout,
+    name: str,
+    make: Callable[[Ammunition], Awaitable[list[bytes]]],
+) -> None:
+    """Send a few frames, in the name of household `name`, to the members above it."""
     genesis = Genesis.from_json(layout.genesis.read_bytes())
     keys = load_household_keys(layout.household(name))
-    peers = [
+    frames = await make(Ammunition(keys, genesis, 1))
+    handshake = Handshake(genesis_hash=genesis.hash, name=name)
+    identity = NodeIdentity.from_key(keys.node)
+    async with aiohttp.ClientSession() as session:
+        for peer in _victims(genesis, keys):
+            context = client_context(identity, (peer.certificate,))
+            async with _open(session, peer, context) as socket:
+                await handshake.dial(socket)
+                for frame in frames:
+                    await socket.send_bytes(frame)
+                await asyncio.sleep(_PAUSE_S)
+
+
+def _victims(genesis: Genesis, keys: HouseholdKeys) -> list[Victim]:
+    """Return the members that a node with these keys dials: those above it."""
+    return [
         Victim(index, member.name, member.certificate, parse_address(member.endpoint, "endpoint"))
         for index, member in enumerate(sorted(genesis.members, key=lambda m: m.node_key))
         if member.node_key > keys.node.public
     ]
+
+
+@asynccontextmanager
+async def _open(
+    session: aiohttp.ClientSession, peer: Victim, context: ssl.SSLContext
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async with session.ws_connect(
+        f"wss://{peer.address}{PATH}",
+        ssl=context,
+        protocols=(SUBPROTOCOL,),
+        compress=0,
+        max_msg_size=MAX_MESSAGE_BYTES + 1024,
+        timeout=aiohttp.ClientWSTimeout(ws_close=1),
+    ) as socket:
+        yield socket
+
+
+def run(layout: TestnetLayout, name: str, seconds: float, seed: int) -> Sent:
+    """Flood the members of a testnet above household `name`, whose node must not run."""
+    genesis = Genesis.from_json(layout.genesis.read_bytes())
+    keys = load_household_keys(layout.household(name))
+    peers = _victims(genesis, keys)
 
     async def main() -> Sent:
         ammunition = Ammunition(keys, genesis, seed)
