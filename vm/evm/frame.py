@@ -32,7 +32,7 @@ class Machine:
 
     Attributes:
         compute: units left; a transaction without a limit starts with more than gas can buy.
-        prepared: hashes of the codes that the transaction has run, in order.
+        prepared: the codes that the transaction has run, by hash.
     """
 
     __slots__ = ("_shown", "compute", "env", "prepared", "tracer", "world")
@@ -42,7 +42,7 @@ class Machine:
         self.env = env
         self.compute = compute
         self.tracer = tracer
-        self.prepared: dict[bytes, None] = {}
+        self.prepared: dict[bytes, Program] = {}
         self._shown = 0  # Frames that the tracer saw begin and not yet end.
 
     def use_compute(self, units: int) -> None:

@@ -281,13 +281,16 @@ def _program(machine: Machine, address: bytes) -> Program | None:
     code_hash = world.code_hash(address)
     if code_hash == EMPTY_CODE_HASH:
         return None
+    program = machine.prepared.get(code_hash)
+    if program is not None:
+        # Not from the cache, which may have lost it: it is paid for, and decoded, only once.
+        return program
     program = PROGRAMS.get(code_hash)
     if program is None:
         program = Program(world.code(address), PROGRAMS.watch)
         PROGRAMS.put(code_hash, program)
-    if code_hash not in machine.prepared:
-        machine.prepared[code_hash] = None
-        machine.use_compute(prices.CODE_BYTE_COMPUTE * len(program.code))
+    machine.prepared[code_hash] = program
+    machine.use_compute(prices.CODE_BYTE_COMPUTE * len(program.code))
     return program
 
 

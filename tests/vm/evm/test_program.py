@@ -3,9 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vm.evm.machine import asm
+from tests.vm.evm.machine import CONTRACT, GAS, SENDER, asm, calling, environment, state_with
+from vm.evm.interpreter import execute
+from vm.evm.message import Message
 from vm.evm.opcodes import IMMEDIATE_BYTES, JUMPDEST, OPCODES, STACK_MAX
 from vm.evm.program import BLOCK_INSTRUCTIONS_MAX, CACHE_BYTES_MAX, Program, ProgramCache
+from vm.evm.world import World
 
 codes = st.one_of(
     st.binary(max_size=80),
@@ -73,3 +76,21 @@ def test_the_cache_forgets_what_was_not_used_for_longest():
         assert cache.get(bytes([0])) is not None
     assert cache.get(bytes([1])) is None
     assert cache.get(bytes([2])) is not None
+
+
+def test_a_code_is_decoded_once_in_a_transaction_whatever_the_cache_forgets(monkeypatch):
+    """Its price is taken once, so contracts that push each other out of the cache cost no more."""
+    targets = [bytes((0xD0, number)) * 10 for number in range(3)]
+    calls = [calling(target, gas=1_000) + asm("POP") for target in targets]
+    state = state_with(b"".join(calls) * 4)
+    for number, target in enumerate(targets):
+        state.put(target, code=asm(number + 1, "POP", 5, "JUMP", "JUMPDEST", "STOP"), nonce=1)
+    monkeypatch.setattr("vm.evm.interpreter.PROGRAMS", ProgramCache())
+    monkeypatch.setattr("vm.evm.program.CACHE_BYTES_MAX", 10)
+    made = []
+    monkeypatch.setattr(
+        "vm.evm.interpreter.Program", lambda code, watch=None: made.append(code) or Program(code)
+    )
+    message = Message(caller=SENDER, to=CONTRACT, value=0, data=b"", gas=GAS)
+    assert execute(World(state), environment(), message).status == 1
+    assert len(made) == len(set(made)) == 1 + len(targets)
