@@ -126,6 +126,32 @@ def vm(*, worst: bool, as_json: bool) -> None:
     _print("vm", run(progress), as_json=as_json)
 
 
+@command.command()
+@click.option("--blocks", type=click.IntRange(513), default=600, show_default=True)
+@click.option("--txs", type=click.IntRange(1, 400), default=100, show_default=True)
+@click.option("--keys", type=click.IntRange(1), default=1_000_000, show_default=True)
+@click.option("--base-port", type=int, help="First port.")
+@_json
+def node(*, blocks: int, txs: int, keys: int, base_port: int | None, as_json: bool) -> None:
+    r"""Start, memory, catching up by blocks and by certified state, joining a large state.
+
+    \b
+    Example:
+      hearth bench node --json
+    """
+    from testnet.bench.node import BASE_PORT, run
+
+    with readable_errors():
+        figures = run(
+            progress,
+            blocks=blocks,
+            txs=txs,
+            keys=keys,
+            base_port=BASE_PORT if base_port is None else base_port,
+        )
+    _print("node", figures, as_json=as_json)
+
+
 def _print(name: str, figures: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(figures)

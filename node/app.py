@@ -44,7 +44,9 @@ from node.records import BlockRecord
 from node.relay import Relay, RelayConfig
 from node.relay_service import RelayService
 from node.rpc.server import RpcConfig, RpcServer
+from node.snapshot_service import SnapshotService
 from node.storage.block_store import ChainStore
+from node.storage.store_import import swap
 from node.storage.vote_log import VoteLogFile
 from node.why import explain, explain_key_in_use
 from vm.errors import GenesisError
@@ -81,6 +83,7 @@ class Node:
         on_fatal: Callable[[Exception], None],
         on_rotated: Callable[[], None] = lambda: None,
         consensus: ConsensusConfig | None = None,
+        may_join: bool = True,
     ) -> None:
         """Open the files; no socket is opened before `start`.
 
@@ -132,6 +135,14 @@ class Node:
         self.lookout = self._make_lookout(keys.household.account, home.chain.parent)
         self.metrics.watch(self.chain, self.network)
         self.metrics.watch_consensus(self.driver, self.lookout)
+        self.snapshots = SnapshotService(
+            chain=self.chain,
+            links=self.network,
+            folder=home.chain.with_name("chain.join"),
+            rest=self.driver.stop,
+            reopen=on_rotated,
+            may_join=may_join and not config.all_blocks,
+        )
 
     def _make_lookout(self, account: AccountKey, data: Path) -> Lookout:
         return Lookout(
@@ -180,6 +191,7 @@ class Node:
             relay=self.relay,
             directory=self.directory,
             metrics=self.metrics,
+            snapshots=self.snapshots.server,
         )
         await self.rpc.start()
         self._tasks = [
@@ -196,8 +208,11 @@ class Node:
         self.driver.stop()
         self.gossip.close()
         await self.network.stop()
+        self.snapshots.close()
         self.vote_log.close()
         self.store.close()
+        if self.snapshots.fresh is not None:
+            swap(self.snapshots.fresh, self.store.path)
 
     def why(self) -> list[str]:
         """Return in words why nothing progresses; empty if nothing is awaited."""
@@ -208,6 +223,7 @@ class Node:
         ]
         return [
             *explain_key_in_use(in_use),
+            *self.snapshots.why(),
             *self.members.why(),
             *self.lookout.why(),
             *explain(
@@ -237,9 +253,12 @@ class Node:
     def _on_frame(self, peer: int, channel: Channel, payload: bytes) -> None:
         match channel:
             case Channel.CONSENSUS | Channel.CATCH_UP:
-                self.driver.on_frame(peer, payload)
+                if not self.snapshots.is_joining:  # The replica rests: it would only pile up.
+                    self.driver.on_frame(peer, payload)
             case Channel.READY:
                 self.members.on_frame(peer, payload)
+            case Channel.SNAPSHOT:
+                self.snapshots.on_frame(peer, payload)
             case _ if self.network.is_observer(peer):
                 self.network.suspect(peer, f"{channel.name} from an observer", points=1)
             case Channel.TRANSACTIONS:
@@ -252,6 +271,7 @@ class Node:
     def _on_up(self, peer: int) -> None:
         self.driver.on_up(peer)
         self.members.on_up(peer)
+        self.snapshots.on_up(peer)
         if not self.network.is_observer(peer):
             self.gossip.on_up(peer)
             self.relay.on_up(peer)
@@ -259,6 +279,7 @@ class Node:
     def _on_down(self, peer: int) -> None:
         self.driver.on_down(peer)
         self.relay.on_down(peer)
+        self.snapshots.on_down(peer)
 
 
 def open_node(
@@ -267,6 +288,8 @@ def open_node(
     on_fatal: Callable[[Exception], None],
     password: str | None = None,
     on_rotated: Callable[[], None] = lambda: None,
+    *,
+    may_join: bool = True,
 ) -> Node:
     """Return the node whose home is `path`.
 
@@ -277,6 +300,7 @@ def open_node(
         password: of the keys; None reads the home's password file.
         on_rotated: called when the node has to be opened anew: another key of it has become the
             member's, or a snapshot is to take the place of its database.
+        may_join: whether it may fetch a snapshot, rather than replay blocks.
 
     Raises:
         ConfigError: a file of the home cannot be used, by name.
@@ -295,6 +319,7 @@ def open_node(
             natives=natives,
             on_fatal=on_fatal,
             on_rotated=on_rotated,
+            may_join=may_join,
         )
     except GenesisError as error:
         raise ConfigError(f"{home.genesis.name}: {error.field}", error.message) from None
@@ -346,13 +371,15 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     await fetch_genesis(home, password, stopped)
     last_words = LastWords(home.last_words)
     last_words.reserve()
+    may_join = True
     while not stopped.done():
         rotated = asyncio.Event()
-        node = open_node(path, natives, end, password, rotated.set)
+        node = open_node(path, natives, end, password, rotated.set, may_join=may_join)
         set_up(home.log, node.config.log_level)
         tiers.use(node.config.vm_tier)
         _log.info("start", version=VERSION, curve_backend=curve.BACKEND)
         await _serve(node, stopped, rotated)
+        may_join = may_join and not node.snapshots.has_given_up
     error = stopped.result()
     if error is not None:
         last_words.say(stop_reason(error))

@@ -57,6 +57,8 @@ class NodeConfig:
     """Allows the admin calls that cut links, which no real community wants."""
     history_blocks: int = HISTORY_BLOCKS
     """Blocks below the head whose state can be asked for, 0 to HISTORY_BLOCKS_MAX."""
+    all_blocks: bool = False
+    """Replays all blocks from genesis rather than joining by a snapshot of recent state."""
     vm_tier: int = tiers.DEFAULT
     """Which of `vm.evm.tiers` runs bytecode: a matter of speed only."""
 
@@ -119,7 +121,7 @@ def parse(data: bytes) -> NodeConfig:
     _check_keys(node, ("name", "log_level", "testnet"), "node.")
     _check_keys(p2p, ("listen", "peers"), "p2p.")
     _check_keys(rpc, ("listen",), "rpc.")
-    _check_keys(state, ("history_blocks",), "state.")
+    _check_keys(state, ("history_blocks", "all_blocks"), "state.")
     _check_keys(vm, ("tier",), "vm.")
     peers = _table(p2p, "peers", "p2p.peers")
     return NodeConfig(
@@ -127,6 +129,7 @@ def parse(data: bytes) -> NodeConfig:
         log_level=_value(node, "log_level", "node.", str, "info"),
         testnet=_value(node, "testnet", "node.", bool, default=False),
         history_blocks=_value(state, "history_blocks", "state.", int, HISTORY_BLOCKS),
+        all_blocks=_value(state, "all_blocks", "state.", bool, default=False),
         vm_tier=_value(vm, "tier", "vm.", int, tiers.DEFAULT),
         p2p_listen=_address(p2p, "listen", "p2p."),
         rpc_listen=_address(rpc, "listen", "rpc."),
@@ -166,6 +169,9 @@ listen = {_quoted(str(config.rpc_listen))}
 # Blocks below the newest whose state can be asked for (eth_call, balances, traces of what came
 # after them), 0 to {HISTORY_BLOCKS_MAX}. Each costs what the block changed in disk space.
 history_blocks = {config.history_blocks}
+# Fetch and execute all blocks from genesis on when this node joins, so that it keeps the whole
+# history; false joins by the state at a recent block, which its seals certify.
+all_blocks = {"true" if config.all_blocks else "false"}
 
 [vm]
 # 1 interprets contracts' bytecode; 2 also compiles what runs often, with the same results.

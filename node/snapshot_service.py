@@ -24,6 +24,7 @@ from node.p2p.frames import Channel
 from node.snapshot_download import Ask, Blame, Fetched, Outcome, SnapshotDownload, best_offer
 from node.snapshot_server import SnapshotServer
 from node.snapshot_wire import (
+    ITEMS,
     AskOffers,
     GetPart,
     Gone,
@@ -40,9 +41,9 @@ from vm.block import encode_block
 from vm.receipt import logs_bloom
 
 JOIN_BLOCKS: Final = 512
-"""A node that has no chain yet and is so many blocks behind joins by a snapshot."""
+"""A node without a chain joins by a snapshot of a block at this height or above."""
 JOIN_BLOCKS_KEEPING: Final = 20_000
-"""The same for one that has a chain: by a snapshot it loses the blocks that it has."""
+"""One with a chain only if it is so far behind: by a snapshot it loses the blocks that it has."""
 GATHER_MS: Final = 400
 """After the first offer the others' are awaited for so long: more peers, more speed."""
 TICK_S: Final = 0.25
@@ -108,6 +109,22 @@ class SnapshotService:
         self._may_join = False
         self.download = None
         self.server.close()
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether the replica rests, because the state comes as a whole."""
+        return self.download is not None or self.fresh is not None
+
+    def why(self) -> list[str]:
+        """Say how far a download is, in words; empty where there is none."""
+        download = self.download
+        if download is None:
+            return []
+        height, peers = download.offer.header.number, len(download.peers)
+        return [
+            f"joins by the state at block {height}: {ITEMS - download.missing} of {ITEMS} parts "
+            f"are here, asked of {peers} {'node' if peers == 1 else 'nodes'}"
+        ]
 
     # Links.
 
@@ -192,7 +209,8 @@ class SnapshotService:
 
     def _best(self) -> tuple[int, Offer] | None:
         height = self._chain.height
-        return best_offer(self._offers, height + (JOIN_BLOCKS_KEEPING if height else JOIN_BLOCKS))
+        is_new = height < JOIN_BLOCKS // 2  # What it replays while offers come is no loss.
+        return best_offer(self._offers, JOIN_BLOCKS if is_new else height + JOIN_BLOCKS_KEEPING)
 
     def _choose(self) -> None:
         self._choice = None

@@ -28,6 +28,7 @@ from node.rpc.handlers_hearth import HearthMethods
 from node.rpc.methods import method_table
 from node.rpc.session import Feeds, PendingFeed, Session
 from node.rpc.values import Args
+from node.snapshot_server import SnapshotServer
 
 SESSIONS_MAX = 64
 """WebSocket connections at the same time."""
@@ -72,6 +73,7 @@ class RpcServer:
         relay: RelayService,
         directory: Directory,
         metrics: Metrics,
+        snapshots: SnapshotServer | None = None,
     ) -> None:
         self._config = config
         self._chain = chain
@@ -87,7 +89,7 @@ class RpcServer:
             is_testnet=config.is_testnet,
             eth=eth,
         )
-        self.methods = method_table(chain, eth, hearth)
+        self.methods = method_table(chain, eth, hearth, snapshots)
         self._dispatcher = Dispatcher(self.methods, metrics.call)
         self.feeds = Feeds(
             chain=chain,

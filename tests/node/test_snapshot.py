@@ -276,6 +276,9 @@ def test_peers_that_leave_and_a_snapshot_that_is_gone(original, tmp_path, quick)
         peers[2].service.server.part = lambda asked: silent(asked) if asked.item % 9 == 0 else None
         me = Peer(network, 0, newcomer.chain, tmp_path / "newcomer" / "chain.join")
         await until(lambda: me.service.download is not None and me.service.download.missing < 250)
+        assert me.service.is_joining
+        (why,) = me.service.why()
+        assert "joins by the state at block 40: " in why
         network.cut(0, 1)
         await until(lambda: me.reopens, 30)
         for each in (me, *peers):
@@ -320,7 +323,7 @@ def test_a_download_goes_on_where_it_stopped(original, tmp_path, quick):
 
 
 def test_who_is_not_far_behind_replays(original, tmp_path, quick, monkeypatch):
-    monkeypatch.setattr(snapshot_service, "JOIN_BLOCKS", 41)
+    monkeypatch.setattr(snapshot_service, "JOIN_BLOCKS", 42)
 
     async def run(network, chains, newcomer):
         peer = Peer(network, 1, chains[0].chain, tmp_path / "x")
