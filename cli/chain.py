@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli import contract_artifact
+from cli.chain_forensic import forensic, seal
 from cli.chain_proof import proof, verify_proof
 from cli.chain_trace import trace
 from cli.chain_verify import verify
@@ -37,7 +38,7 @@ def command() -> None:
     """Look at blocks, transactions, logs, traces and proofs."""
 
 
-for each in (proof, trace, verify, verify_proof):
+for each in (forensic, proof, seal, trace, verify, verify_proof):
     command.add_command(each)
 
 

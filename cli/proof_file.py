@@ -97,7 +97,7 @@ class StateProof:
                 header=decode_header(
                     _hex(value["header"], f"{field}: header", HEADER_BYTES, HEADER_BYTES)
                 ),
-                seal=None if value["seal"] is None else _seal(value["seal"], f"{field}: seal"),
+                seal=None if value["seal"] is None else read_seal(value["seal"], f"{field}: seal"),
             )
         except (DecodeError, MalformedMessage) as error:
             raise BadFile(field, str(error)) from None
@@ -225,7 +225,8 @@ def _bytecode(claim: StateProof) -> dict[str, Any]:
     return {}
 
 
-def _seal(value: object, field: str) -> Seal:
+def read_seal(value: object, field: str) -> Seal:
+    """Parse a seal as JSON; raises BadFile, or MalformedMessage for one that cannot be."""
     data = strict_json.typed(value, dict, field)
     strict_json.check_keys(data, ("view", "signatures"), field)
     signatures = []
