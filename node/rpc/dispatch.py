@@ -20,6 +20,9 @@ BATCH_MAX = 100
 BODY_BYTES_MAX = 1 << 20
 ANSWER_BYTES_MAX = 32 << 20
 """Of a body's answer, a batch's calls taken together: geth cuts a batch in the same way."""
+DEPTH_MAX = 32
+"""Of objects and arrays inside each other in a body; calls need ten or so. Deep values overrun the
+stack of whatever walks them: a comparison, or a message that shows them."""
 SLICE_S = 0.004
 """Time for a batch's calls between two turns of the event loop: votes must not wait for a batch."""
 
@@ -68,6 +71,9 @@ class Dispatcher:
         except (ValueError, RecursionError) as error:
             fault = RpcFault(Code.PARSE_ERROR, f"parse error: {error}"[:200])
             return _render(_failure(None, fault))
+        if _is_deeper(request, DEPTH_MAX):
+            message = f"values are nested deeper than {DEPTH_MAX} levels"
+            return _render(_failure(None, RpcFault(Code.INVALID_REQUEST, message)))
         if not isinstance(request, list):
             response = await self._one(request, caller, ANSWER_BYTES_MAX)
             return response or None
@@ -130,6 +136,20 @@ class Dispatcher:
             raise _fault(name, error) from error
         self._on_call(name, True)  # noqa: FBT003
         return result
+
+
+def _is_deeper(value: Json, depth: int) -> bool:
+    """Whether a value has more than `depth` levels; looked at level by level, without recursion."""
+    level: list[dict[str, Json] | list[Json]] = [value] if isinstance(value, dict | list) else []
+    while level and depth:
+        depth -= 1
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _is_id(value: Json) -> bool:

@@ -15,7 +15,12 @@ from node.rpc.chain_reads import (
 from node.rpc.dispatch import Handler
 from node.rpc.errors import Code, RpcFault
 from node.rpc.filters import Filters
-from node.rpc.submissions import SUBMIT_TIMEOUT_MAX_MS, SUBMIT_TIMEOUT_MS, Submissions
+from node.rpc.submissions import (
+    RECEIPT_MIN_MS,
+    SUBMIT_TIMEOUT_MAX_MS,
+    SUBMIT_TIMEOUT_MS,
+    Submissions,
+)
 from node.rpc.values import (
     U64_MAX,
     Args,
@@ -55,13 +60,26 @@ class EthMethods:
         submissions: the calls that wait for a seal.
     """
 
-    def __init__(self, chain: Chain, peers: Callable[[], int], filters: Filters) -> None:
-        """Serve `chain`; `peers` says how many members this node is linked with."""
+    def __init__(
+        self,
+        chain: Chain,
+        peers: Callable[[], int],
+        filters: Filters,
+        receipt_min_ms: int = RECEIPT_MIN_MS,
+    ) -> None:
+        """Serve `chain`.
+
+        Args:
+            chain: that is asked.
+            peers: says how many members this node is linked with.
+            filters: that are polled.
+            receipt_min_ms: how old a client's transaction is when its receipt is first answered.
+        """
         self._chain = chain
         self._peers = peers
         self._filters = filters
         self._gas_limit = chain.genesis.block_gas_limit
-        self.submissions = Submissions(chain)
+        self.submissions = Submissions(chain, receipt_min_ms)
 
     def table(self) -> dict[str, Handler]:
         """Return the handlers by name."""

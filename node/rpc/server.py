@@ -27,6 +27,7 @@ from node.rpc.handlers_eth import EthMethods
 from node.rpc.handlers_hearth import HearthMethods
 from node.rpc.methods import method_table
 from node.rpc.session import Feeds, PendingFeed, Session
+from node.rpc.submissions import RECEIPT_MIN_MS
 from node.rpc.values import Args
 from node.snapshot_server import SnapshotServer
 
@@ -51,6 +52,9 @@ class RpcConfig:
     is_testnet: bool = False
     is_open_to_pages: bool = False
     """Whether web pages of this machine may call (CORS): on chains for developers."""
+    receipt_min_ms: int = RECEIPT_MIN_MS
+    """How old a client's transaction is when its receipt is first answered; 0 for developers, whose
+    tests would wait for it a hundred times."""
 
 
 @final
@@ -80,7 +84,7 @@ class RpcServer:
         self._metrics = metrics
         clock = asyncio.get_running_loop().time
         self.filters = Filters(chain, lambda: int(clock() * 1000))
-        eth = EthMethods(chain, lambda: len(network.up), self.filters)
+        eth = EthMethods(chain, lambda: len(network.up), self.filters, config.receipt_min_ms)
         hearth = HearthMethods(
             chain=chain,
             network=network,

@@ -29,12 +29,14 @@ WAITERS_MAX = 4_096
 class Submissions:
     """Calls that wait until a transaction is in a sealed block."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, receipt_min_ms: int = RECEIPT_MIN_MS) -> None:
+        """Wait for blocks of `chain`; no receipt is answered before it is `receipt_min_ms` old."""
         self._chain = chain
+        self._receipt_min_ms = receipt_min_ms
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
         self._count = 0
         self._admitted_ms: dict[bytes, int] = {}
-        """When those of the last RECEIPT_MIN_MS came; in order."""
+        """When those came that are younger than `receipt_min_ms`; in order."""
         chain.on_block(self._on_block)
         chain.on_transaction(self._on_transaction)
 
@@ -61,18 +63,21 @@ class Submissions:
     async def linger(self, digest: bytes) -> None:
         """Wait until it is time to answer for the receipt of a transaction.
 
-        That is when it is sealed and RECEIPT_MIN_MS old, or RECEIPT_WAIT_MS have passed. Returns
-        at once where there is nothing to wait for, or where too many wait already.
+        That is when it is sealed and old enough, or RECEIPT_WAIT_MS have passed. Returns at once
+        where there is nothing to wait for, or where too many wait already.
         """
         if self._count >= WAITERS_MAX:
             return
         if self._chain.pending_transaction(digest) is not None:
             await self._is_sealed_within(digest, RECEIPT_WAIT_MS)
-        age_ms = _now_ms() - self._admitted_ms.get(digest, -RECEIPT_MIN_MS)
-        if age_ms < RECEIPT_MIN_MS:
+        admitted_ms = self._admitted_ms.get(digest)
+        if admitted_ms is None:
+            return
+        left_ms = admitted_ms + self._receipt_min_ms - _now_ms()
+        if left_ms > 0:
             self._count += 1
             try:
-                await asyncio.sleep((RECEIPT_MIN_MS - age_ms) / 1000)
+                await asyncio.sleep(left_ms / 1000)
             finally:
                 self._count -= 1
 
@@ -105,12 +110,12 @@ class Submissions:
             raise
 
     def _on_transaction(self, tx: Transaction, is_own: bool) -> None:  # noqa: FBT001
-        if not is_own:
+        if not is_own or not self._receipt_min_ms:
             return
         now_ms = _now_ms()
         while self._admitted_ms:
             oldest = next(iter(self._admitted_ms))
-            if now_ms - self._admitted_ms[oldest] < RECEIPT_MIN_MS:
+            if now_ms - self._admitted_ms[oldest] < self._receipt_min_ms:
                 break
             del self._admitted_ms[oldest]
         self._admitted_ms[tx.hash] = now_ms

@@ -183,7 +183,7 @@ async def serve(dev: DevChain, options: DevOptions, show: Callable[[], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     loop.set_exception_handler(lambda _, context: _judge(context, end))
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    _log_plainly()
     server = DevServer(dev, port=options.port, host=options.host)
     server.set_interval(options.block_time_s)
     if options.home is not None:
@@ -204,6 +204,17 @@ async def serve(dev: DevChain, options: DevOptions, show: Callable[[], None]) ->
     if error is not None:
         sys.stderr.write(f"the chain stops: {str(error) or repr(error)}\n")
     return 0 if error is None else 1
+
+
+def _log_plainly() -> None:
+    """Log to stderr, traces without the values of variables: to draw those may take minutes."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _judge(context: dict[str, Any], end: Callable[[Exception | None], None]) -> None:

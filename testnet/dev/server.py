@@ -59,7 +59,9 @@ class DevServer:
             RelayConfig(window_ms=community.genesis.window_ms), me=me, members=range(len(members))
         )
         self.rpc = RpcServer(
-            config=RpcConfig(host=host, port=port, token=self.token, is_open_to_pages=True),
+            config=RpcConfig(
+                host=host, port=port, token=self.token, is_open_to_pages=True, receipt_min_ms=0
+            ),
             chain=chain,
             network=network,
             relay=RelayService(relay, network, dev.clock.now_ms),

@@ -9,7 +9,7 @@ import pytest
 from crypto import abi
 from node.errors import HistoryUnavailable
 from node.rpc import dispatch
-from node.rpc.dispatch import SLICE_S, Caller, Dispatcher, Method
+from node.rpc.dispatch import DEPTH_MAX, SLICE_S, Caller, Dispatcher, Method
 from node.rpc.errors import Code, call_failed, revert_reason
 
 ANYBODY = Caller(is_authorised=False, extra={})
@@ -122,3 +122,24 @@ def test_a_batch_of_slow_calls_lets_the_loop_turn():
         return turns
 
     assert asyncio.run(scenario()) >= 5
+
+
+def nested(depth):
+    return json.loads("[" * depth + "]" * depth)
+
+
+@pytest.mark.parametrize("depth", [DEPTH_MAX, 200, 960])
+def test_what_is_nested_too_deeply_reaches_no_handler(depth):
+    def walks(args):
+        calls.append(repr(args.get(0)))
+
+    calls.clear()
+    methods = {"walks": Method(handler=walks, required=1)}
+    # The call and its parameters are two levels, a batch is a third.
+    for body in (call("walks", [nested(depth)]), [call("walks", [nested(depth)])]):
+        error = answer(methods, body)["error"]
+        assert error["code"] == Code.INVALID_REQUEST
+        assert "nested deeper" in error["message"]
+    assert not calls
+    answer(methods, call("walks", [nested(DEPTH_MAX - 2)]))
+    assert len(calls) == 1

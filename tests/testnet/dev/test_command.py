@@ -12,10 +12,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
 from web3 import Web3
 from web3.exceptions import ContractLogicError
 
 from cli.interfaces import json_abi
+from testnet.dev import app
 from testnet.dev.community import make_community
 from tests.testnet.dev.rig import INIT
 
@@ -150,6 +152,37 @@ def test_a_subscriber_sees_what_takes_the_place_of_what_was_taken_back():
     assert first["parentHash"] == second["parentHash"]
     assert first["hash"] != second["hash"]
     assert int(second["timestamp"], 16) == int(first["timestamp"], 16) + 60
+
+
+def test_receipts_are_not_held_for_ethers():
+    """Ten of them would be held for three seconds by a node."""
+    with running() as (said, w3, _):
+        accounts = w3.eth.accounts
+        begin_s = time.monotonic()
+        for _ in range(10):
+            digest = w3.eth.send_transaction({"from": accounts[0], "to": accounts[1]})
+            assert w3.eth.get_transaction_receipt(digest)["status"] == 1
+        assert time.monotonic() - begin_s < 2.5
+        assert said["block"] == w3.eth.block_number - 10
+
+
+def test_a_trace_in_the_log_shows_no_values(capsys):
+    """To draw what variables hold took minutes at the end of the stack, and nobody was answered."""
+
+    def fails(depth):
+        of_interest = "nobody's business"
+        return fails(depth - 1) if depth else int(of_interest)
+
+    app._log_plainly()
+    try:
+        fails(5)
+    except ValueError:
+        structlog.get_logger("dev").exception("stray error")
+    finally:
+        structlog.reset_defaults()
+    shown = capsys.readouterr().err
+    assert "ValueError" in shown
+    assert "depth = 5" not in shown
 
 
 def test_pages_of_this_machine_may_call_and_no_others():
