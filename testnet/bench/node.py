@@ -43,7 +43,7 @@ from testnet.genesis import GenesisOptions
 from testnet.grid.community import demo_community
 from testnet.launcher import Say, check_ports, wait_until_answering
 from testnet.layout import TestnetLayout
-from testnet.processes import node_label, rss_mb
+from testnet.processes import cpu_seconds, node_label, rss_mb
 from testnet.setup import NewTestnet, write_testnet
 from vm.block import Block, Header, encode_block
 from vm.machine import Machine
@@ -97,17 +97,17 @@ async def _run(
     cluster = Cluster(layout)
     try:
         figures = await _start(cluster, names[:-1], say)
-        replay_s = await _join(cluster, names[-1], height, all_blocks=True)
-        say(f"replay of {height} blocks: {replay_s:.1f} s")
-        certified_s = await _join(cluster, names[-1], height, all_blocks=False)
+        replay_s, replay_cpu_s = await _join(cluster, names[-1], height, all_blocks=True)
+        say(f"replay of {height} blocks: {replay_s:.1f} s, {replay_cpu_s:.1f} s of a core")
+        certified_s, _ = await _join(cluster, names[-1], height, all_blocks=False)
         say(f"certified state at block {height}: {certified_s:.1f} s")
         cluster.stop()
         height = _grow(new, first, keys, say)
         for name in names[1:-1]:
             _lay(first, layout.household(name).home)
         await _start(cluster, names[:-1], say)
-        join_s = await _join(cluster, names[-1], height, all_blocks=False)
-        say(f"state of {keys:,} keys: {join_s:.1f} s")
+        join_s, join_cpu_s = await _join(cluster, names[-1], height, all_blocks=False)
+        say(f"state of {keys:,} keys: {join_s:.1f} s, {join_cpu_s:.1f} s of a core")
     finally:
         await cluster.close()
         cluster.stop()
@@ -116,6 +116,8 @@ async def _run(
         "catchup_blocks_per_s": round(blocks / replay_s, 1),
         "certified_blocks_per_s": round(blocks / certified_s, 1),
         "snapshot_join_s": round(join_s, 1),
+        "catchup_cpu_ms_per_block": round(1000 * replay_cpu_s / blocks, 1),
+        "snapshot_join_cpu_s": round(join_cpu_s, 1),
         "blocks": blocks,
         "txs_per_block": txs,
         "keys": keys,
@@ -137,8 +139,13 @@ async def _start(cluster: Cluster, names: list[str], say: Say) -> dict[str, Any]
     return {"start_ms": round(max(starts)), "rss_mb": round(memory, 1)}
 
 
-async def _join(cluster: Cluster, name: str, height: int, *, all_blocks: bool) -> float:
-    """Wipe a node, start it, and return the seconds from its first answer to the head."""
+async def _join(
+    cluster: Cluster, name: str, height: int, *, all_blocks: bool
+) -> tuple[float, float]:
+    """Wipe a node, start it, and return the seconds from its first answer to the head.
+
+    And what it used of a core meanwhile: that does not depend on what else the machine does.
+    """
     cluster.stop([node_label(name)])
     home = cluster.layout.household(name)
     shutil.rmtree(home.home / "data", ignore_errors=True)
@@ -146,14 +153,16 @@ async def _join(cluster: Cluster, name: str, height: int, *, all_blocks: bool) -
     home.node_toml.write_text(render(config))
     cluster.start_node(name)
     await wait_until_answering(cluster, [name])
-    begin = time.perf_counter()
+    pid = cluster.processes.pid(node_label(name))
+    assert pid is not None, "it has answered"
+    begin, cpu = time.perf_counter(), cpu_seconds(pid)
     while time.perf_counter() - begin < LIMIT_S:
         try:
             found = int(await cluster.client(name).call("eth_blockNumber"), 16)
         except (Unreachable, RpcError):  # It is opened anew on its fresh database.
             found = -1
         if found >= height:
-            return time.perf_counter() - begin
+            return time.perf_counter() - begin, cpu_seconds(pid) - cpu
         await asyncio.sleep(_POLL_S)
     raise TimedOut(f"{name} is not at block {height} after {LIMIT_S:.0f} s")
 

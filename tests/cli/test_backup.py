@@ -70,6 +70,7 @@ def test_what_was_promised_does_not_come_back(running, backup, tmp_path):
     assert old.password.exists()
     log = VoteLogFile(Home(tmp_path / "new").votes)
     assert log.records == ()
+    assert log.is_unproven
     log.close()
 
 
