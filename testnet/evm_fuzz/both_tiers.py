@@ -23,7 +23,8 @@ def compare(case: Case) -> list[str]:
 
     The case runs twice in each tier, so that the second run finds everything compiled.
     """
-    compiler = Compiler(RUNS_BEFORE_COMPILING[case.seed % len(RUNS_BEFORE_COMPILING)])
+    runs = RUNS_BEFORE_COMPILING[case.seed % len(RUNS_BEFORE_COMPILING)]
+    compiler = Compiler(runs, price=0)
     try:
         first, compiled = _run_twice(case, None), _run_twice(case, compiler)
     except CalledPrecompileLeftOut:

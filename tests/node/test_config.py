@@ -60,7 +60,7 @@ def test_a_file_is_read(tmp_path):
         ("10.0.0.2:1", "10.0.0.2", "p2p.peers.house 2", "host:port"),
         ("history_blocks = 256", "history_blocks = -1", "state.history_blocks", "0..65536"),
         ("history_blocks = 256", "history_blocks = 65537", "state.history_blocks", "0..65536"),
-        ("tier = 1", "tier = 3", "vm.tier", "one of 1, 2"),
+        ("tier = 2", "tier = 3", "vm.tier", "one of 1, 2"),
         ("history_blocks", "history", "state.history", "did you mean 'history_blocks'"),
         ("[node]", "[node", "node.toml", "is not TOML"),
     ],

@@ -21,10 +21,10 @@ from tests.vm.chain import MEMBERS, chain
 from tests.vm.programs import call, count, create, created_by, deploy, init_code, program
 from tests.vm.programs import store, transfer
 from vm.evm import tiers
-from vm.evm.compiled import Compiler
+from vm.evm.compiled import PRICE, Compiler
 
 runs = int(sys.argv[1])
-watch = Compiler(runs) if runs else None
+watch = Compiler(runs, price=0 if runs < 400 else PRICE) if runs else None
 roots = []
 with tiers.using(watch):
     c = chain()

@@ -5,8 +5,10 @@ anything that somebody sent; it is compiled here, and put where the block's hand
 compiled depends on what this process ran before, so nothing may depend on it: gas, compute, logs
 and state are the same either way, and tests and the fuzzer compare both tiers case by case.
 
-Compiling takes about as long as running an instruction a hundred times, so a block has to earn it:
-whatever runs, compiling adds a fraction. Init code runs once and is never compiled.
+Compiling an instruction takes about as long as running one a hundred times, and a trace can be a
+hundred times as long as the block that it begins with. So what the interpreter runs earns credit
+and compiling spends it: whatever runs, compiling adds a fraction, and no more than one trace at
+once. Init code runs once and is never compiled.
 """
 
 from collections import OrderedDict
@@ -16,9 +18,11 @@ from typing import TypeAlias, final
 from vm.evm.frame import Frame
 from vm.evm.opcodes import OPCODES, Handler
 from vm.evm.program import Block, Program
-from vm.evm.translate import translate
+from vm.evm.translate import TRACE_INSTRUCTIONS_MAX, translate
 
 RUNS_BEFORE_COMPILING = 400
+PRICE = 400
+"""Of an instruction that is compiled, in instructions run: four times what it costs."""
 TRACES_MAX = 500
 """Compiled at the same time; the oldest goes first. One takes up to about 50 kB."""
 
@@ -32,11 +36,19 @@ class Compiler:
     Args:
         runs: executions of a block before it is compiled.
         traces_max: how many to keep.
+        price: instructions to run for each one to compile; 0 (for tests): no limit.
+
+    Attributes:
+        credit: instructions run and not spent; what is above the price of a trace is forgotten.
     """
 
-    def __init__(self, runs: int = RUNS_BEFORE_COMPILING, traces_max: int = TRACES_MAX) -> None:
+    def __init__(
+        self, runs: int = RUNS_BEFORE_COMPILING, traces_max: int = TRACES_MAX, price: int = PRICE
+    ) -> None:
         self.runs = runs
         self.traces_max = traces_max
+        self.price = price
+        self.credit = self._credit_max = price * TRACE_INSTRUCTIONS_MAX
         self.compiled = 0
         """So far, evicted ones included."""
         self._traces: OrderedDict[int, tuple[Block, _Code]] = OrderedDict()
@@ -51,13 +63,16 @@ class Compiler:
         block.code = [(_Counter(self, program, block), 0), *block.code]
 
     def compile(self, program: Program, block: Block) -> None:
-        """Replace the code of `block` by one compiled function."""
+        """Replace the code of `block` by one compiled function, if there is credit for any."""
+        if self.credit < self._credit_max:
+            return
         translation = translate(program, block, partial(_profile, program))
         names = {name: OPCODES[byte].handler for name, byte in translation.handlers.items()}
         scope: dict[str, object] = dict(names)
         exec(compile(translation.source, "<trace>", "exec"), scope)  # noqa: S102  # Our own text.
         trace: Handler = scope["trace"]  # type: ignore[assignment]
         self.compiled += 1
+        self.credit = self._credit_max - self.price * translation.instructions
         self._traces[self.compiled] = (block, block.code[1:])
         block.code = [(trace, 0)]
         while len(self._traces) > self.traces_max:
@@ -69,19 +84,22 @@ class Compiler:
 class _Counter:
     """Stands first among a block's handlers until the block is compiled."""
 
-    __slots__ = ("_block", "_compiler", "_program", "runs")
+    __slots__ = ("_block", "_compiler", "_program", "_size", "runs")
 
     def __init__(self, compiler: Compiler, program: Program, block: Block) -> None:
         self._compiler = compiler
         self._program = program
         self._block = block
+        self._size = len(block.code)
         self.runs = 0
 
     def __call__(self, frame: Frame, stack: list[int], _: int) -> None:
-        """Count one execution; the block is compiled for the next one."""
+        """Count one execution; a block that has run often is compiled for the next one."""
         self.runs += 1
-        if self.runs == self._compiler.runs:
-            self._compiler.compile(self._program, self._block)
+        compiler = self._compiler
+        compiler.credit += self._size
+        if self.runs >= compiler.runs:
+            compiler.compile(self._program, self._block)
 
 
 def _profile(program: Program, offset: int) -> int:

@@ -12,7 +12,8 @@ from vm.evm.interpreter import PROGRAMS
 from vm.evm.program import Watch
 
 TIERS = (1, 2)
-DEFAULT = 1
+DEFAULT = 2
+"""Of a node; where nobody chooses (tools, tests), tier 1 runs."""
 
 
 def use(tier: int) -> None:

@@ -52,6 +52,7 @@ class Translation:
     handlers: dict[str, int]
     """Name in the source to opcode."""
     blocks: int
+    instructions: int
 
 
 def translate(program: Program, block: Block, profile: Profile) -> Translation:
@@ -100,7 +101,7 @@ class _Tracer:
             prologue.append(" while True:")
             body = [f" {line}" for line in body]
         source = "\n".join([*prologue, *body, ""])
-        return Translation(source, self._handlers, len(self._seen))
+        return Translation(source, self._handlers, len(self._seen), self._instructions)
 
     # The rows of the source.
 

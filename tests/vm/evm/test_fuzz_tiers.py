@@ -15,6 +15,8 @@ from testnet.evm_fuzz.generate import generate
 from vm.evm import expressions, tiers
 from vm.evm.compiled import Compiler
 from vm.evm.interpreter import PROGRAMS
+from vm.evm.program import Program
+from vm.evm.translate import TRACE_INSTRUCTIONS_MAX
 
 
 def test_tiers_agree_on_random_programs():
@@ -45,7 +47,7 @@ def test_a_planted_bug_is_caught(name, bug, monkeypatch):
 
 def run_both(case, runs=1, times=3):
     """Outcomes of a case in tier 2, after checking that they are tier 1's."""
-    compiler = Compiler(runs)
+    compiler = Compiler(runs, price=0)
     with tiers.using(None):
         expected = ours.run(case)
     with tiers.using(compiler):
@@ -161,7 +163,7 @@ def test_any_row_of_pure_instructions_agrees(body):
 
 
 def test_the_oldest_trace_makes_room():
-    compiler = Compiler(runs=1, traces_max=2)
+    compiler = Compiler(runs=1, traces_max=2, price=0)
     with tiers.using(compiler):
         outcomes = [ours.run(transfer_case()) for _ in range(4)]
     assert len({outcome.gas_used for outcome in outcomes}) == 1
@@ -187,7 +189,7 @@ def test_results_do_not_depend_on_the_hash_seed():
         "from testnet.evm_fuzz.generate import generate\n"
         "from vm.evm import tiers\n"
         "from vm.evm.compiled import Compiler\n"
-        "compiler = Compiler(2)\n"
+        "compiler = Compiler(2, price=0)\n"
         "with tiers.using(compiler):\n"
         "    print([repr(ours.run(generate(seed))) for seed in range(40)], compiler.compiled)\n"
     )
@@ -201,3 +203,26 @@ def test_results_do_not_depend_on_the_hash_seed():
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+def test_compiling_waits_for_credit():
+    """A loop over many small blocks makes all of them due at once; compiling is no burst."""
+
+    def run(block):
+        handler, argument = block.code[0]
+        handler(None, [], argument)
+
+    code = bytes.fromhex("5b5f50") * 300
+    compiler = Compiler(runs=2, price=10)
+    program = Program(code, compiler)
+    blocks = [program.decode(at) for at in range(0, len(code), 3)]
+    for block in [*blocks, *blocks]:
+        run(block)
+    # The first had the credit of a whole trace, the others have to wait for as much: 2 each run.
+    missing = compiler.price * TRACE_INSTRUCTIONS_MAX - compiler.credit
+    assert missing > 3_000
+    for _ in range((missing - 1) // 2):
+        run(blocks[-1])
+    assert compiler.compiled == 1
+    run(blocks[-1])
+    assert compiler.compiled == 2
