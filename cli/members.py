@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.errors import Refused, Unusable
+from cli.node_rotation import make_next_key, rotation_arguments
 from cli.output import print_fields, print_json, print_table
 from cli.target import Target, connected, run_async, submit, view, with_target
 from crypto import codec
@@ -15,7 +16,10 @@ from crypto.keys import NodeKey, checksum_address
 from crypto.keystore import HouseholdKeys, MeterKeys
 from crypto.node_certificate import node_certificate
 from market.abi import CANDIDATE_FIELDS, CANDIDATE_TAG, RING_PROOF_TAG, ProposalKind, ProposalStatus
+from node.home import load_home_keys, read_password
+from node.join import Host, Invite
 from node.key_keeper import deal_args
+from vm.members import quorum
 
 CANDIDATE_FILE_BYTES_MAX = 8192
 
@@ -35,7 +39,7 @@ def list_members(target: Target, *, as_json: bool) -> None:
     Example:
       hearth members list
     """
-    rows = run_async(_members(target))
+    rows, status = run_async(_members(target))
     if as_json:
         print_json(rows)
         return
@@ -54,12 +58,29 @@ def list_members(target: Target, *, as_json: bool) -> None:
             for r in rows
         ],
     )
+    click.echo(slack_in_words(status))
 
 
-async def _members(target: Target) -> list[dict[str, Any]]:
+async def _members(target: Target) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     async with connected(target) as client:
-        rows: list[dict[str, Any]] = await client.call("hearth_members")
-        return rows
+        return await client.call("hearth_members"), await client.call("hearth_status")
+
+
+def slack_in_words(status: dict[str, Any]) -> str:
+    """Say how many members may go missing now, and once there is one member more or less.
+
+    What voters should know before they change the set: a member that is not there counts
+    towards the quorum all the same (research rule 31).
+    """
+    members = status["members"]
+    online = status["peersUp"] + (status["index"] is not None)
+    changed = [
+        f"{online - quorum(n)} with {n} members" for n in (members - 1, members + 1) if n >= 4
+    ]
+    return (
+        f"{online} of {members} members are online and {quorum(members)} are needed to seal a "
+        f"block: slack {online - quorum(members)} ({', '.join(changed)}, the same online)."
+    )
 
 
 @command.command()
@@ -145,8 +166,95 @@ def evict(target: Target, *, member: str) -> None:
     Example:
       hearth members evict h34
     """
-    receipt = run_async(_send(target, "proposeEviction", target.address_of(member, "MEMBER")))
+    receipt, status = run_async(_evict(target, member))
     print_fields("Proposed", {"evict": member, "block": int(receipt["blockNumber"], 16)})
+    click.echo(slack_in_words(status))
+
+
+async def _evict(target: Target, member: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    async with connected(target) as client:
+        rows = await client.call("hearth_members")
+        found = next((row["account"] for row in rows if row["name"] == member), None)
+        account = target.address_of(found or member, "MEMBER")
+        receipt = await submit(
+            target, client, target.keys.account, "Membership", "proposeEviction", account
+        )
+        return receipt, await client.call("hearth_status")
+
+
+@command.command()
+@with_target
+def rotate(target: Target) -> None:
+    r"""Give this household's node a new key; the running node takes it up by itself.
+
+    The new key lies beside the keys, sealed under the same password. The old one votes until a
+    quorum of nodes is ready for the change. No votes are needed.
+
+    \b
+    Example:
+      hearth members rotate
+    """
+    password = (
+        read_password(target.home)
+        if target.home.password.exists()
+        else click.prompt("Password of the household's keys", hide_input=True, err=True)
+    )
+    keys = load_home_keys(target.home, target.genesis, target.name, password)
+    receipt = run_async(_rotate(target, keys.household, password))
+    print_fields(
+        "Proposed",
+        {
+            "new key": target.home.next_node_key,
+            "block": int(receipt["blockNumber"], 16),
+            "next": "nothing: the node takes the key up; see `hearth node why`",
+        },
+    )
+
+
+async def _rotate(target: Target, keys: HouseholdKeys, password: str) -> dict[str, Any]:
+    own = checksum_address(keys.account.address)
+    async with connected(target) as client:
+        rows = await client.call("hearth_members")
+        endpoint = next((row["endpoint"] for row in rows if row["account"] == own), None)
+        if endpoint is None:
+            raise Refused(f"{target.name} is not a member")
+        key = make_next_key(target.home, password)
+        arguments = rotation_arguments(target.genesis.chain_id, keys.account.address, key, endpoint)
+        return await submit(
+            target, client, keys.account, "Membership", "proposeRotation", *arguments
+        )
+
+
+@command.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("invite.json"))
+@with_target
+def invite(target: Target, *, out: Path) -> None:
+    r"""Write the file with which a newcomer finds the chain and its members; no secret is in it.
+
+    \b
+    Example:
+      hearth members invite
+    """
+    nodes = run_async(_nodes(target))
+    hosts = tuple(
+        Host(name=name, endpoint=endpoint, node_key=key, certificate=certificate)
+        for _, key, endpoint, name, certificate, _ in nodes
+    )
+    genesis = target.genesis
+    made = Invite(
+        chain=genesis.name,
+        genesis_hash=genesis.hash,
+        chain_id=genesis.chain_id,
+        members=hosts,
+    )
+    out.write_bytes(made.to_json())
+    click.echo(f"{out}: give it to the newcomer, who runs `hearth node join {out} …`")
+
+
+async def _nodes(target: Target) -> list[Any]:
+    async with connected(target) as client:
+        (rows,) = await view(client, "Membership", "nodes")
+        return list(rows)
 
 
 async def _send(target: Target, function: str, *args: object) -> dict[str, Any]:
@@ -252,6 +360,7 @@ def propose(target: Target, *, file: Path) -> None:
             "next": f"members vote: hearth members vote {proposal} yes",
         },
     )
+    click.echo(slack_in_words(run_async(_members(target))[1]))
 
 
 def read_candidate(file: Path) -> list[object]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import CommandError, Unusable
+from cli.node_join import join
 from cli.output import print_fields, print_json, print_table
 from cli.target import Target, connected, readable_errors, run_async, with_target
 
@@ -20,6 +21,9 @@ ANY_HOST = "0.0.0.0"  # noqa: S104  Peers come from outside; only members pass T
 @click.group()
 def command() -> None:
     """Run this household's node and ask how it is."""
+
+
+command.add_command(join)
 
 
 @command.command()

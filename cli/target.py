@@ -74,8 +74,9 @@ class Target:
 
     @property
     def account(self) -> bytes:
-        """The household's address, from genesis: no key is opened for it."""
-        return next(m.account for m in self.genesis.members if m.name == self.name)
+        """The household's address; a founder's from genesis, so that no key is opened for it."""
+        founders = (m.account for m in self.genesis.members if m.name == self.name)
+        return next(founders, None) or self.keys.account.address
 
     def client(self) -> rpc.RpcClient:
         """Return a client of the household's node, with its token."""
