@@ -62,7 +62,7 @@ def endpoints(n):
 class Host:
     """One node's network with a record of what its handlers saw."""
 
-    def __init__(self, me, members, *, config=PATIENT, genesis_hash=GENESIS, identity=None):
+    def __init__(self, me, members, *, config=PATIENT, genesis_hash=GENESIS, identity=None, **more):
         self.frames = []
         self.changes = []
         self._news = asyncio.Event()
@@ -76,6 +76,7 @@ class Host:
             on_up=lambda member: self._note(("up", member)),
             on_down=lambda member: self._note(("down", member)),
             config=config,
+            **more,
         )
 
     def _note(self, change):

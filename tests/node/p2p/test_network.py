@@ -13,8 +13,8 @@ from node.relay import Envelope, Relay, RelayConfig
 from node.relay_service import RelayService
 from tests.node.p2p.rig import (
     FAST,
-    STRANGER,
     GENESIS,
+    STRANGER,
     Host,
     RawPeer,
     endpoints,

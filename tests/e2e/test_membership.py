@@ -1,0 +1,221 @@
+"""Members by vote on real processes: grow, shrink, rotate, lose a disk, run a copy."""
+
+import asyncio
+import shutil
+
+import pytest
+
+from cli.node_rotation import rotation_arguments
+from crypto.keystore import HouseholdKeys
+from node.rpc.client import RpcClient
+from testnet.cluster import Cluster
+from testnet.launcher import UpOptions, up
+from testnet.layout import TestnetLayout
+from testnet.processes import node_label
+from tests.e2e.community import Community, Traffic, remove_data
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+BASE_PORT = 30_600
+PAUSE_MAX_S = 3.0
+TERM_BLOCKS = 16
+
+
+@pytest.fixture
+def options(tmp_path):
+    yield UpOptions(
+        name="m", root=tmp_path, base_port=BASE_PORT, window_ms=60_000, has_agents=False
+    )
+    layout = TestnetLayout.of("m", tmp_path)
+    if layout.manifest.exists():
+        Cluster(layout).reset()
+
+
+def quiet(_line):
+    """Progress is for people."""
+
+
+def test_a_community_grows_from_four_to_seven_and_back_under_load(options):
+    """Done when 3: no pause longer than 3 s, equal heads."""
+
+    async def run():
+        async with await up(options, quiet) as cluster:
+            community = Community(cluster, BASE_PORT)
+            founders = [cluster.keys(name) for name in cluster.names]
+            first = cluster.client(cluster.names[0])
+            members = founders[:3]  # Of the fourth is the traffic.
+            async with Traffic(community, founders[3], cluster.names[3]) as traffic:
+                for size in (5, 6, 7):
+                    newcomer = community.newcomer()
+                    newcomer.start()
+                    await community.admit(newcomer, members[: (size - 1) // 2 + 1])
+                    await community.until(
+                        first, lambda s, n=size: s["members"] == n, "not admitted"
+                    )
+                    await community.until(
+                        newcomer.client,
+                        lambda s, n=size: s["members"] == n and not s["isLearner"],
+                        "does not vote",
+                    )
+                    members.append(newcomer.keys)
+                for size, gone in ((6, 0), (5, 1), (4, 2)):
+                    evicted = community.newcomers[gone]
+                    members.remove(evicted.keys)
+                    voters = members[: (size + 1) // 2 + 1]
+                    await community.evict(evicted.keys.account.address, voters)
+                    await community.until(first, lambda s, n=size: s["members"] == n, "not evicted")
+                why = await community.newcomers[2].client.call("hearth_why")
+                assert any("not a member any more" in line for line in why), why
+            clients = [cluster.client(name) for name in cluster.names]
+            await community.equal_heads(clients)
+            status = await community.status(first)
+            assert (status["epoch"], status["members"]) == (6, 4)
+            assert traffic.sealed > 20
+            assert traffic.longest_s <= PAUSE_MAX_S
+            await community.close()
+
+    asyncio.run(run())
+
+
+def test_a_member_changes_its_node_key_while_the_chain_runs(options):
+    async def run():
+        async with await up(options, quiet) as cluster:
+            community = Community(cluster, BASE_PORT)
+            name = cluster.names[1]
+            client, keys = cluster.client(name), cluster.keys(name)
+            home = cluster.layout.household(name).home
+            before = {row["name"]: row["nodeKey"] for row in await client.call("hearth_members")}
+            async with Traffic(community, cluster.keys(cluster.names[3]), cluster.names[3]) as load:
+                await rotate(community, name, keys, home)
+                first = cluster.client(cluster.names[0])
+                await community.until(first, lambda s: s["epoch"] == 1, "no new epoch")
+                await community.until(
+                    client, lambda s: s["epoch"] == 1 and not s["isLearner"], "does not vote"
+                )
+            after = {row["name"]: row["nodeKey"] for row in await client.call("hearth_members")}
+            assert after.pop(name) != before.pop(name)
+            assert after == before
+            assert load.longest_s <= PAUSE_MAX_S
+            assert (home / "node.keys").exists()
+            assert not (home / "node.keys.next").exists()
+            # The new key is needed: with another one down, it makes the quorum.
+            cluster.stop([node_label(cluster.names[2])])
+            await community.send(
+                keys, "proposeEviction", cluster.keys(cluster.names[2]).account.address
+            )
+            await community.close()
+
+    asyncio.run(run())
+
+
+async def rotate(community, name, keys, home):
+    """What `hearth members rotate` does, without its questions."""
+    fresh = HouseholdKeys.generate()
+    fresh.save(home / "node.keys.next", (home / "password").read_text().strip(), cost="min")
+    endpoint = next(m.endpoint for m in community.cluster.genesis.members if m.name == name)
+    args = rotation_arguments(
+        community.cluster.genesis.chain_id, keys.account.address, fresh.node, endpoint
+    )
+    await community.send(keys, "proposeRotation", *args)
+
+
+def test_a_node_that_lost_its_disk_comes_back_by_itself(options):
+    """It asks q others what they hold of it, which needs all of three; then it votes again."""
+
+    async def run():
+        async with await up(options, quiet) as cluster:
+            community = Community(cluster, BASE_PORT)
+            name = cluster.names[1]
+            client = cluster.client(name)
+            async with Traffic(community, cluster.keys(cluster.names[3]), cluster.names[3]) as load:
+                await load.reach(20)
+                await lose_disk(cluster, name)
+                await community.until(client, votes, "does not vote")
+            assert load.longest_s <= PAUSE_MAX_S
+            await community.equal_heads([cluster.client(each) for each in cluster.names])
+            await lose_disk(cluster, name)  # While nothing goes on, as well.
+            await community.until(client, votes, "does not vote")
+            # Its vote counts again: with another one down, it makes the quorum.
+            cluster.stop([node_label(cluster.names[2])])
+            keys = cluster.keys(cluster.names[0])
+            victim = cluster.keys(cluster.names[2]).account.address
+            await community.send(keys, "proposeEviction", victim)
+            await community.close()
+
+    asyncio.run(run())
+
+
+async def make_it_sign_in_this_term(community, name):
+    """Have blocks made until a seal of the present term holds a COMMIT by `name`."""
+    client = community.cluster.client(community.cluster.names[0])
+    index = (await community.status(community.cluster.client(name)))["index"]
+    while True:
+        height = (await community.status(client))["height"]
+        seals = [
+            await client.call("hearth_getSeal", each)
+            for each in range(height - (height - 1) % TERM_BLOCKS, height + 1)
+        ]
+        is_full = height % TERM_BLOCKS == 0  # The next block begins another term.
+        if not is_full and any(
+            each["member"] == index for seal in seals for each in seal["signatures"]
+        ):
+            return
+        keys = community.cluster.keys(community.cluster.names[0])
+        await community.send_any(keys)
+
+
+def votes(status):
+    return not status["isLearner"] and status["height"] > 0
+
+
+async def lose_disk(cluster, name):
+    cluster.processes.kill([node_label(name)])
+    remove_data(cluster.layout.household(name).home)
+    await asyncio.sleep(0.5)
+    cluster.start_node(name)
+
+
+def test_a_copy_is_refused_beside_the_original_and_quarantined_in_its_place(options):
+    async def run():
+        async with await up(options, quiet) as cluster:
+            community = Community(cluster, BASE_PORT)
+            name = cluster.names[1]
+            label, home = node_label(name), cluster.layout.household(name).home
+            await asyncio.sleep(1)
+            # A copy of a running database is torn: so the node stands still for it.
+            cluster.stop([label])
+            copy = home.with_name("copy")
+            shutil.copytree(home, copy)
+            cluster.start_node(name)
+            client = cluster.client(name)
+            await community.until(client, lambda s: not s["isLearner"], "does not vote")
+            beside = run_beside(community, copy)
+            await community.says(beside, "Another node runs with this household's node key")
+            assert (await beside.call("hearth_status"))["isLearner"]
+            await beside.close()
+            cluster.processes.stop(["node-copy"])
+            # The original goes on and votes; then the copy takes its place.
+            async with Traffic(community, cluster.keys(cluster.names[3]), cluster.names[3]) as load:
+                await load.reach(40)
+            await make_it_sign_in_this_term(community, name)
+            cluster.processes.kill([label])
+            shutil.rmtree(home / "data")
+            shutil.copytree(copy / "data", home / "data")
+            cluster.start_node(name)
+            await community.says(client, "its vote log does not know")
+            seen = await community.until(client, lambda s: s["epoch"] == 1, "no incarnation")
+            assert seen["members"] == 4
+            rows = await client.call("hearth_members")
+            assert [row["incarnation"] for row in rows if row["name"] == name] == [1]
+            await community.close()
+
+    asyncio.run(run())
+
+
+def run_beside(community, copy):
+    """Start the copy with ports of its own."""
+    config = (copy / "node.toml").read_text()
+    (copy / "node.toml").write_text(config.replace(":306", ":326").replace(":307", ":327"))
+    community.cluster.processes.start("node-copy", ["node", "run", "--home", str(copy)])
+    token = (copy / "rpc.token").read_text().strip()
+    return RpcClient("http://127.0.0.1:32701", token)

@@ -1,0 +1,200 @@
+"""READYs: who may say one, what a peer may tell, and when an activation is made (rules 29, 30)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto.errors import DecodeError
+from crypto.hashing import Digest
+from node.community import Change, NodeRecord
+from node.readiness import Readiness, Taken, Told, decode_told, encode_told
+from tests.node.cluster import node_key
+from vm.activation import READY_SPAN, Ready, ready_digest
+from vm.members import keys_hash, quorum
+
+GENESIS = Digest(b"g" * 32)
+NEWCOMER = 9
+
+
+def record(i):
+    return NodeRecord(
+        account=bytes([i]) * 20,
+        node_key=node_key(i).public,
+        endpoint="127.0.0.1:1",
+        name=f"home-{i}",
+        certificate=b"",
+    )
+
+
+def change(id_=1, members=(0, 1, 2, 3, NEWCOMER), newcomer=NEWCOMER):
+    keys = tuple(sorted(node_key(i).public for i in members))
+    return Change(
+        id=id_,
+        kind=1,
+        account=bytes(20),
+        newcomer=None if newcomer is None else record(newcomer),
+        keys=keys,
+        keys_hash=keys_hash(keys),
+    )
+
+
+def signed(i, what, height, by=None):
+    key = node_key(i)
+    digest = ready_digest(GENESIS, what.id, Digest(what.keys_hash), height)
+    return Told(what.id, Ready(key.public, height, node_key(i if by is None else by).sign(digest)))
+
+
+def node(height=100, changes=None):
+    made = Readiness(GENESIS)
+    made.set_height(height)
+    made.set_changes([change()] if changes is None else changes)
+    return made
+
+
+def own(i):
+    return {node_key(i).public: node_key(i)}
+
+
+VOTING = {"is_voting": True, "is_level": True}
+
+
+def test_the_newcomer_is_the_first_to_say_ready_and_members_follow():
+    member = node()
+    assert member.say(own(0), **VOTING) == []
+    newcomer = node()
+    (told,) = newcomer.say(own(NEWCOMER), is_voting=False, is_level=True)
+    assert member.receive(told) is Taken.NEW
+    (answer,) = member.say(own(0), **VOTING)
+    assert newcomer.receive(answer) is Taken.NEW
+
+
+def test_a_newcomer_that_is_behind_says_nothing():
+    assert node().say(own(NEWCOMER), is_voting=False, is_level=False) == []
+
+
+def test_a_member_that_does_not_vote_says_nothing():
+    eviction = change(members=(0, 1, 2, 3), newcomer=None)
+    made = node(changes=[eviction])
+    assert made.say(own(0), is_voting=False, is_level=True) == []
+    assert len(made.say(own(0), **VOTING)) == 1
+
+
+def test_the_evicted_is_not_asked():
+    made = node(changes=[change(members=(0, 1, 2, 3), newcomer=None)])
+    assert made.say(own(5), **VOTING) == []
+
+
+def test_a_ready_is_said_again_when_it_is_half_as_old_as_allowed():
+    made = node(changes=[change(members=(0, 1, 2, 3), newcomer=None)])
+    assert len(made.say(own(0), **VOTING)) == 1
+    made.set_height(100 + READY_SPAN // 2 - 1)
+    assert made.say(own(0), **VOTING) == []
+    made.set_height(100 + READY_SPAN // 2)
+    (again,) = made.say(own(0), **VOTING)
+    assert again.ready.height == 100 + READY_SPAN // 2
+
+
+def test_the_activation_needs_a_quorum_of_the_new_set_and_the_newcomer():
+    made, what = node(), change()
+    for i in (0, 1, 2, 3):
+        assert made.receive(signed(i, what, 100)) is Taken.NEW
+    assert made.activations() == ()
+    assert made.receive(signed(NEWCOMER, what, 99)) is Taken.NEW
+    (activation,) = made.activations()
+    assert activation.proposal_id == what.id
+    assert len(activation.readies) == quorum(5)
+    assert node_key(NEWCOMER).public in [ready.node_key for ready in activation.readies]
+
+
+def test_readies_lapse_with_the_blocks():
+    made, what = node(), change()
+    for i in (0, 1, 2, NEWCOMER):
+        made.receive(signed(i, what, 100))
+    assert len(made.activations()) == 1
+    made.set_height(100 + READY_SPAN - 1)
+    assert len(made.activations()) == 1
+    made.set_height(100 + READY_SPAN)
+    assert made.activations() == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        (signed(0, change(id_=2), 100), Taken.STALE),
+        (signed(0, change(), 100 - READY_SPAN - 1), Taken.STALE),
+        (signed(0, change(), 100 + READY_SPAN + 1), Taken.STALE),
+        (signed(7, change(), 100), Taken.FORGED),
+        (signed(0, change(), 100, by=1), Taken.FORGED),
+        (signed(0, change(members=(0, 1, 2, NEWCOMER)), 100), Taken.FORGED),
+    ],
+    ids=["another change", "old", "ahead", "stranger", "another's signature", "another set"],
+)
+def test_what_is_not_taken(told, taken):
+    made = node()
+    assert made.receive(told) is taken
+    assert made.all() == []
+
+
+def test_one_ready_is_held_for_each_key_and_change():
+    """Rule 33: a member that says READY at every height fills nothing."""
+    made = node()
+    for height in range(60, 101):
+        assert made.receive(signed(0, change(), height)) is Taken.NEW
+    assert made.receive(signed(0, change(), 80)) is Taken.KNOWN
+    assert [told.ready.height for told in made.all()] == [100]
+
+
+def test_what_was_said_for_a_change_is_dropped_with_it():
+    made = node()
+    made.receive(signed(0, change(), 100))
+    made.set_changes([])
+    assert made.all() == []
+    made.set_changes([change()])
+    assert made.all() == []
+
+
+def test_what_was_said_for_another_new_set_is_dropped():
+    """A change that took effect before makes the set of those that still wait another one."""
+    made = node()
+    made.receive(signed(0, change(), 100))
+    made.set_changes([change(members=(0, 1, 2, 3, 4, NEWCOMER))])
+    assert made.all() == []
+
+
+def test_a_process_knows_what_it_said_itself():
+    made, what = node(), change()
+    for i in (1, 2, 3, NEWCOMER):
+        made.receive(signed(i, what, 100))
+    (without,) = made.activations()
+    assert not made.has_said(without)
+    newcomer = node()
+    newcomer.say(own(NEWCOMER), is_voting=False, is_level=True)
+    assert newcomer.has_said(without)
+
+
+READIES = st.builds(
+    lambda id_, key, height, signature: Told(id_, Ready(key, height, signature)),
+    st.integers(1, 2**63 - 1),
+    st.binary(min_size=32, max_size=32),
+    st.integers(0, 2**63 - 1),
+    st.binary(min_size=64, max_size=64),
+)
+
+
+@given(st.lists(READIES, min_size=1, max_size=8))
+def test_readies_survive_the_wire(told):
+    assert decode_told(encode_told(told)) == told
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused_or_are_the_one_encoding(payload):
+    try:
+        told = decode_told(payload)
+    except DecodeError:
+        return
+    assert encode_told(told) == payload
+
+
+def test_an_empty_list_is_refused():
+    with pytest.raises(DecodeError, match="empty"):
+        decode_told(b"\x90")
