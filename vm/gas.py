@@ -12,7 +12,7 @@ from vm.transaction import AccessList, Transaction
 BLOCK_GAS_LIMIT = 20_000_000
 """Default of the genesis parameter."""
 BLOCK_COMPUTE_LIMIT = 1_000_000
-"""Default of the genesis parameter: a unit takes about 0.1 µs at worst."""
+"""Default of the genesis parameter: a unit takes about 0.035 µs at worst."""
 
 
 def tx_gas_limit(block_gas_limit: int) -> int:
