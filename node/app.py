@@ -25,7 +25,7 @@ from node.chain import VERSION, Chain
 from node.config import NodeConfig
 from node.consensus_driver import ConsensusDriver
 from node.directory import Directory
-from node.errors import ConfigError
+from node.errors import ConfigError, StorageError
 from node.failure import failure_in, spawn
 from node.gossip import Gossip
 from node.home import Home, HomeKeys, load_config, load_genesis, load_home_keys, load_token
@@ -374,7 +374,11 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     may_join = True
     while not stopped.done():
         rotated = asyncio.Event()
-        node = open_node(path, natives, end, password, rotated.set, may_join=may_join)
+        try:
+            node = open_node(path, natives, end, password, rotated.set, may_join=may_join)
+        except StorageError as error:
+            last_words.say(stop_reason(error))
+            raise
         set_up(home.log, node.config.log_level)
         tiers.use(node.config.vm_tier)
         _log.info("start", version=VERSION, curve_backend=curve.BACKEND)

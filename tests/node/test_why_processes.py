@@ -162,6 +162,47 @@ def test_the_disk_is_full(tmp_path):
     play(tmp_path, scenario)
 
 
+def test_a_corrupt_vote_log_stops_the_node_and_says_so(tmp_path):
+    """A bit that flipped on the disk: what was promised is unknown, so it must not vote."""
+
+    async def scenario(processes):
+        await processes.ready()
+        for _ in range(3):
+            await processes.submit(0)
+        processes.kill(1)
+        path = processes.homes[1] / "data" / "votes.log"
+        log = bytearray(path.read_bytes())
+        log[40] ^= 1
+        path.write_bytes(bytes(log))
+        processes.start(1)
+        assert await asyncio.to_thread(processes.running.pop(1).wait, 20) != 0
+        said = ask_command(processes.homes[1])
+        assert "votes.log" in said
+        assert "It has stopped" in said or "has stopped after an error" in said
+        assert (await processes.submit(2))["status"] == "0x1", "the others go on"
+
+    play(tmp_path, scenario)
+
+
+def test_damage_in_the_chain_stops_the_node_and_says_so(tmp_path):
+    async def scenario(processes):
+        await processes.ready()
+        for _ in range(3):
+            await processes.submit(0)
+        processes.kill(1)
+        chain = processes.homes[1] / "data" / "chain"
+        for path in chain.glob("MANIFEST-*"):
+            path.write_bytes(b"noise" * 20)
+        processes.start(1)
+        assert await asyncio.to_thread(processes.running.pop(1).wait, 20) != 0
+        said = ask_command(processes.homes[1])
+        assert "stopped after an error" in said
+        assert "chain" in said
+        assert (await processes.submit(2))["status"] == "0x1", "the others go on"
+
+    play(tmp_path, scenario)
+
+
 def ask_command(home: Path) -> str:
     done = subprocess.run(
         [
