@@ -376,8 +376,8 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
         rotated = asyncio.Event()
         try:
             node = open_node(path, natives, end, password, rotated.set, may_join=may_join)
-        except StorageError as error:
-            last_words.say(stop_reason(error))
+        except StorageError as refusal:
+            last_words.say(stop_reason(refusal))
             raise
         set_up(home.log, node.config.log_level)
         tiers.use(node.config.vm_tier)
