@@ -16,6 +16,7 @@ from vm.call import Call, Outcome, revert_data
 from vm.context import BlockInfo, Host, Run
 from vm.errors import Revert
 from vm.evm.environment import Environment
+from vm.evm.gas import COLD_COMPUTE
 from vm.evm.interpreter import execute
 from vm.evm.message import STATUS_HALT, STATUS_OK, Message
 from vm.evm.precompiles import PRECOMPILES
@@ -23,6 +24,7 @@ from vm.evm.tracing import Tracer
 from vm.evm.world import EMPTY_CODE_HASH, AccountState, NativeResult, World, WorldChanges
 from vm.native import SENTINEL_CODE
 from vm.state import Journal
+from vm.transaction import AccessList
 
 COINBASE = bytes.fromhex("0000000000000000000000000000000000000107")
 """What COINBASE and a block's `miner` show: the market fund, where fees would go if there were any.
@@ -65,12 +67,10 @@ def run(
     env = environment(host, journal, block, origin=call.sender)
     if call.to is None:
         world.set_nonce(call.sender, call.nonce + 1)  # The address comes from the nonce below it.
-    for address, slots in call.access_list:
-        world.warm_address(address)
-        for slot in slots:
-            world.warm_slot(address, int.from_bytes(slot, "big"))
+    listed = min(_warm_up(world, call.access_list), compute_limit)
     message = Message(caller=call.sender, to=call.to, value=0, data=call.data, gas=call.gas)
-    result = execute(world, env, message, compute_limit=compute_limit, tracer=tracer)
+    result = execute(world, env, message, compute_limit=compute_limit - listed, tracer=tracer)
+    compute = listed + result.compute
     is_done = result.status == STATUS_OK
     if is_done:
         _write(journal, world.changes())
@@ -82,12 +82,23 @@ def run(
         gas_left=result.gas_left,
         refund=result.refund if is_done else 0,
         logs=result.logs if is_done else (),
-        compute=result.compute,
+        compute=compute,
         error=result.error,
         created=result.created if is_done else None,
         # Also true of what halts by itself with the last unit: it waits for a block, no more.
-        is_cut=result.status == STATUS_HALT and result.compute >= compute_limit,
+        is_cut=result.status == STATUS_HALT and compute >= compute_limit,
     )
+
+
+def _warm_up(world: World, access_list: AccessList) -> int:
+    """Make warm what is listed; return the compute of reading it, which nobody else will charge."""
+    count = len(access_list)
+    for address, slots in access_list:
+        world.warm_address(address)
+        count += len(slots)
+        for slot in slots:
+            world.warm_slot(address, int.from_bytes(slot, "big"))
+    return COLD_COMPUTE * count
 
 
 def environment(host: Host, journal: Journal, block: BlockInfo, *, origin: bytes) -> Environment:

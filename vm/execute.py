@@ -15,7 +15,7 @@ from vm.accounts import Account
 from vm.call import REVERTED, Call, Outcome, revert_data
 from vm.context import BlockInfo, CallContext, Host, Run
 from vm.errors import InvalidTransaction, Revert, TxReason
-from vm.evm.gas import INITCODE_BYTES_MAX
+from vm.evm.gas import INITCODE_BYTES_MAX, native_gas
 from vm.evm.tracing import FrameInfo, Tracer
 from vm.genesis import Genesis
 from vm.receipt import OUTPUT_BYTES_MAX, Log, Receipt
@@ -179,22 +179,26 @@ def run_call(
         journal: the state so far.
         block: in which it runs.
         call: what to do.
-        compute_limit: bytecode that computes more halts as if it ran out of gas. A native contract
-            is not cut short: its gas bounds it.
+        compute_limit: what computes more halts as if it ran out of gas. All the gas that a
+            transaction may have does not buy a native contract that much of a block of its own.
         tracer: sees every frame and instruction.
     """
     if call.to is not None and (
         call.to in host.contracts or not bytecode.is_answered(journal, call.to)
     ):
-        return _traced(tracer, call, call.to, _run_native(host, journal, block, call, call.to))
+        outcome = _run_native(host, journal, block, call, call.to, compute_limit=compute_limit)
+        return _traced(tracer, call, call.to, outcome)
     return bytecode.run(host, journal, block, call, compute_limit=compute_limit, tracer=tracer)
 
 
-def _run_native(host: Host, journal: Journal, block: BlockInfo, call: Call, to: bytes) -> Outcome:
+def _run_native(
+    host: Host, journal: Journal, block: BlockInfo, call: Call, to: bytes, *, compute_limit: int
+) -> Outcome:
     contract = host.contracts.get(to)
     if contract is None:
         return Outcome(status=1, output=b"", gas_left=call.gas, logs=(), compute=0)
-    run, mark = Run(host, journal, block, call.gas), journal.snapshot()
+    most = min(call.gas, native_gas(compute_limit))
+    run, mark = Run(host, journal, block, most), journal.snapshot()
     status, error = 1, ""
     try:
         output = contract.call(run, call.data, caller=call.sender, sponsor=call.sponsor)
@@ -202,13 +206,15 @@ def _run_native(host: Host, journal: Journal, block: BlockInfo, call: Call, to: 
         journal.revert(mark)
         run.logs.clear()
         status, error, output = 0, REVERTED, revert_data(revert)
+    is_cut = most < call.gas and not status and not run.gas_left
     return Outcome(
         status=status,
         output=output,
-        gas_left=run.gas_left,
+        gas_left=0 if is_cut else call.gas - most + run.gas_left,
         logs=tuple(run.logs),
-        compute=gas.native_compute(call.gas - run.gas_left),
+        compute=gas.native_compute(most - run.gas_left),
         error=error,
+        is_cut=is_cut,
     )
 
 

@@ -46,6 +46,8 @@ TIME_TOLERANCE_MS = 5_000
 """How far a fresh proposal's time may lie ahead of a replica's clock."""
 
 _GENESIS_GAS = 2**62  # Genesis is not metered.
+_ATTEMPT = 500
+"""Compute of trying a transaction for which next to nothing is left."""
 _NO_ROOM = (TxReason.EXCEEDS_BLOCK_GAS, TxReason.EXCEEDS_BLOCK_COMPUTE)
 """Reasons for which a transaction waits for the next block."""
 
@@ -216,7 +218,7 @@ class Machine:
                 self._apply(draft, tx)
             except InvalidTransaction as error:
                 if error.reason is TxReason.EXCEEDS_BLOCK_COMPUTE:
-                    spare -= self.genesis.block_compute_limit - draft.compute_used
+                    spare -= _ATTEMPT + self.genesis.block_compute_limit - draft.compute_used
                 if error.reason in _NO_ROOM:
                     waiting.add(tx.sender())
                 else:

@@ -1,12 +1,17 @@
 """The second meter: how long a block takes is bounded, whatever bytecode does."""
 
+from functools import cache
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.vm.chain import MEMBERS, TOY, call_data, chain, genesis, key
-from tests.vm.programs import call, count, deploy, invalid, loop, push
+from tests.vm.programs import POP, SLOAD, call, count, deploy, invalid, loop, push
 from tests.vm.test_execute import apply, refusal
 from vm import gas
 from vm.block import Block
+from vm.context import Run
 from vm.contract_state import storage_at
 from vm.errors import (
     BlockReason,
@@ -226,3 +231,80 @@ def test_huge_init_code_costs_what_it_costs():
     assert applied.receipt.status == 1
     assert applied.compute > 4 * len(data)
     assert applied.receipt.gas_used > 53_000 + 16 * len(data) + 2 * 1536
+
+
+# What costs no gas, or is done before its price is known.
+
+
+def test_a_native_runs_no_longer_than_the_block_has_compute(monkeypatch):
+    """It was run to its end, and then undone."""
+    c = chain()
+    tx = c.tx(ALICE, "burnGas(uint256)", 4_000_000, gas_limit=5_000_000)
+    charged = []
+    charge = Run.charge
+    monkeypatch.setattr(
+        Run, "charge", lambda run, amount: charged.append(run.gas_left) or charge(run, amount)
+    )
+    full = gas.BLOCK_COMPUTE_LIMIT
+    assert refusal(c, tx, compute_before=full - 10_000)[0] is TxReason.EXCEEDS_BLOCK_COMPUTE
+    assert max(charged) == 40 * 10_001 - 1
+    needed = 4_000_000 // 40 + 100  # And what calldata and dispatch take.
+    assert apply(c, Journal(c.state), tx, compute_before=full - needed).status == 1
+
+
+@given(st.integers(0, 400_000), st.integers(0, 12_000), st.integers(30_000, 400_000))
+def test_a_native_is_cut_exactly_where_it_would_have_computed_too_much(amount, rest, limit):
+    """Its receipt does not depend on what was in the block before it."""
+    c = burning_chain()
+    tx = c.tx(ALICE, "burnGas(uint256)", amount, gas_limit=limit)
+    alone = computed(c, tx)
+    if alone.compute <= rest:
+        assert computed(c, tx, gas.BLOCK_COMPUTE_LIMIT - rest) == alone
+    else:
+        with pytest.raises(InvalidTransaction, match="exceeds block compute limit"):
+            computed(c, tx, gas.BLOCK_COMPUTE_LIMIT - rest)
+
+
+@cache
+def burning_chain():
+    return chain()
+
+
+def test_a_builder_gives_up_also_where_nothing_at_all_is_left(monkeypatch):
+    """Each try costs something, even of a transaction that ends with its first instruction."""
+    c = chain()
+    limit = gas.BLOCK_COMPUTE_LIMIT
+    tried = []
+
+    def refuse(draft, tx):
+        tried.append(tx)
+        draft.compute_used = limit
+        raise InvalidTransaction(TxReason.EXCEEDS_BLOCK_COMPUTE, "tx.data", "")
+
+    monkeypatch.setattr(type(c.machine), "_apply", lambda _machine, *args: refuse(*args))
+    signers = [key(500 + number) for number in range(2_000)]
+    stream = (c.tx(s, None, nonce=0) for s in signers)
+    assert c.build(stream) is None
+    assert len(tried) <= 1_000
+
+
+def test_what_an_access_list_makes_warm_is_read_at_a_price():
+    """Else its slots would be read from disk at the price of memory."""
+    c = chain(quota_gas=10**12)
+    loads = [lambda _at, n=n: push(n, 2) + bytes((SLOAD, POP)) for n in range(300)]
+    address = deploy(c, *loads)
+    listed = ((address, tuple(n.to_bytes(32, "big") for n in range(300))),)
+    cold = computed(c, c.send(ALICE, to=address))
+    warm = computed(c, c.send(ALICE, to=address, access_list=listed))
+    assert cold.receipt.status == warm.receipt.status == 1
+    assert cold.compute <= warm.compute <= cold.compute + 100
+
+
+def test_a_longer_access_list_than_compute_can_pay_for_is_cut():
+    c = chain(quota_gas=10**12, block_compute_limit=500_000)
+    address = deploy(c, count)
+    listed = ((address, tuple(n.to_bytes(32, "big") for n in range(2_600))),)
+    tx = c.send(ALICE, to=address, gas_limit=9_000_000, access_list=listed)
+    (receipt,) = c.seal(tx)
+    assert (receipt.status, receipt.gas_used) == (0, 9_000_000)
+    assert storage_at(c.state, address, 0) == 0

@@ -65,3 +65,8 @@ what a node has in its caches is not part of the protocol."""
 def words(size: int) -> int:
     """Return how many 32-byte words `size` bytes touch."""
     return (size + 31) >> 5
+
+
+def native_gas(compute: int) -> int:
+    """Return the most gas that a native contract may use for `compute` units."""
+    return NATIVE_PER_COMPUTE * (compute + 1) - 1

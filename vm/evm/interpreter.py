@@ -257,22 +257,27 @@ def _run_native(machine: Machine, call: Call, natives: NativeHost, mark: Mark) -
         # It would act on another account's storage: natives have none (security, not gas: no fee).
         return Ended(STATUS_HALT, b"", call.gas, halts.NATIVE_DELEGATED)
     machine.use_compute(prices.NATIVE_CALL_COMPUTE)
+    # It runs no longer than its compute allows: what it took is known only when it is over.
+    gas = min(call.gas, prices.native_gas(machine.compute))
     result = natives.call(
         to=call.code_address,
         caller=call.caller,
         data=call.data,
-        gas=call.gas,
+        gas=gas,
         is_static=call.is_static,
     )
-    machine.use_compute((call.gas - result.gas_left) // prices.NATIVE_PER_COMPUTE)
+    machine.use_compute((gas - result.gas_left) // prices.NATIVE_PER_COMPUTE)
+    if result.status != STATUS_OK and not result.gas_left and gas < call.gas:
+        raise ComputeExhausted
+    gas_left = call.gas - gas + result.gas_left
     if result.status == STATUS_OK:
         for log in result.logs:
             machine.add_log(log)
-        return Ended(STATUS_OK, result.output, result.gas_left, "")
+        return Ended(STATUS_OK, result.output, gas_left, "")
     machine.world.revert(mark)
-    if not result.gas_left:
+    if not gas_left:
         return _failed(halts.OUT_OF_GAS)
-    return Ended(STATUS_REVERT, result.output, result.gas_left, halts.EXECUTION_REVERTED)
+    return Ended(STATUS_REVERT, result.output, gas_left, halts.EXECUTION_REVERTED)
 
 
 def _program(machine: Machine, address: bytes) -> Program | None:

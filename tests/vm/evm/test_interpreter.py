@@ -366,6 +366,16 @@ def test_compute_does_not_depend_on_what_the_process_has_decoded():
     assert run(code).compute == run(code).compute
 
 
+def test_a_refused_creation_pays_for_what_was_hashed_for_its_address():
+    """A value that nobody has is refused at once, and the gas comes back: the work was done."""
+    size = 32_000
+    prepared = asm(1, size - 1, "MSTORE8")
+    before = run(prepared).compute
+    made = [run(prepared + asm(salt, size, 0, 1, "CREATE2")) for salt in (1, 2)]
+    assert [result.status for result in made] == [1, 1]
+    assert made[0].compute - before >= 6 * size // 32
+
+
 # Any program at all.
 
 names = st.sampled_from([o.name for o in OPCODES if " " not in o.name and o.name != "INVALID"])

@@ -59,6 +59,21 @@ def test_a_native_counts_a_fortieth_of_its_gas_as_compute():
     assert used[1] - used[0] == 40_000 // 40
 
 
+def test_a_native_gets_no_more_gas_than_its_compute_pays_for():
+    """It would run first, and be found to have computed too much when it is over."""
+    code = calling(NATIVE, gas=1_000_000)
+    natives = done(gas_left=0)
+    result = run(code, world=world_with(code, natives), compute_limit=10_000)
+    assert (result.status, result.gas_left, result.error) == (0, 0, "out of gas")
+    refused = Natives(NativeResult(status=0, output=b"", gas_left=0, logs=()))
+    result = run(code, world=world_with(code, refused), compute_limit=10_000)
+    assert (result.status, result.gas_left, result.compute) == (0, 0, 10_000)
+    seen = []
+    natives.call = lambda *, gas, **_: seen.append(gas) or natives.result
+    run(code, world=world_with(code, natives), compute_limit=10_000)
+    assert 350_000 < seen[0] < 40 * 10_000
+
+
 def test_a_static_call_is_passed_on_as_one():
     code = returning(calling(NATIVE, kind="STATICCALL"))
     natives = done()

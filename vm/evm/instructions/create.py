@@ -26,7 +26,7 @@ def create(frame: Frame, stack: list[int], _: int) -> None:
     Gas 32,000, 2 for each word of init code, and expansion; the init code gets 63/64 of the rest.
     """
     value, offset, size = stack.pop(), stack.pop(), stack.pop()
-    init_code = _init_code(frame, offset, size, prices.INITCODE_WORD)
+    init_code = _init_code(frame, offset, size)
     address = create_address(frame.address, frame.world.nonce(frame.address))
     _leave(frame, stack, Call("CREATE", frame.address, address, address, value), init_code)
 
@@ -34,17 +34,19 @@ def create(frame: Frame, stack: list[int], _: int) -> None:
 def create2(frame: Frame, stack: list[int], _: int) -> None:
     """CREATE2: value, offset, size, salt -> as CREATE; 6 more for each word, which is hashed."""
     value, offset, size, salt = stack.pop(), stack.pop(), stack.pop(), stack.pop()
-    init_code = _init_code(frame, offset, size, prices.INITCODE_WORD + prices.KECCAK_WORD)
+    init_code = _init_code(frame, offset, size)
+    # Hashed also for a creation that is then refused: it is compute, the rest of the price is not.
+    frame.charge(prices.KECCAK_WORD * prices.words(size))
     address = create2_address(frame.address, salt, init_code)
     _leave(frame, stack, Call("CREATE2", frame.address, address, address, value), init_code)
 
 
-def _init_code(frame: Frame, offset: int, size: int, word_price: int) -> bytes:
+def _init_code(frame: Frame, offset: int, size: int) -> bytes:
     if frame.is_static:
         raise Halt(WRITE_PROTECTION)
     if size > prices.INITCODE_BYTES_MAX:
         raise Halt(MAX_INITCODE_SIZE)
-    frame.spend(word_price * prices.words(size))
+    frame.spend(prices.INITCODE_WORD * prices.words(size))
     return frame.read(offset, size)
 
 
