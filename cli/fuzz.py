@@ -1,10 +1,12 @@
 """`hearth fuzz`: look for a schedule that breaks the consensus."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cli import fuzz_ledger
 from cli.errors import CommandError
 from cli.output import print_fields, print_json, print_table, progress
 
@@ -28,7 +30,12 @@ PROGRESS_EVERY = 100
 @click.option(
     "--views", type=click.IntRange(1, 6), default=4, show_default=True, help="Of --twins."
 )
+@click.option("--power", is_flag=True, help="Power fails everywhere, at each write in turn.")
+@click.option("--schedules", type=click.IntRange(1), default=1_000, help="Of --power.")
 @click.option("--real-signatures", "is_real", is_flag=True, help="Ed25519, not the fast stand-in.")
+@click.option(
+    "--ledger", type=click.Path(dir_okay=False), help="Add a line to this table of campaigns."
+)
 @click.option("--evm", is_flag=True, help="Random transactions in our EVM and in another.")
 @click.option("--cases", type=click.IntRange(1), help="With --evm: seeds from --seed on; 1,000.")
 @click.option(
@@ -49,7 +56,10 @@ def command(
     mutants: bool,
     twins: bool,
     views: int,
+    power: bool,
+    schedules: int,
     is_real: bool,
+    ledger: str | None,
     evm: bool,
     cases: int | None,
     oracle: str,
@@ -71,6 +81,7 @@ def command(
       hearth fuzz --seed 17 --profile liars
       hearth fuzz --mutants --json
       hearth fuzz --twins --n 4 --views 4 --json
+      hearth fuzz --power --schedules 1000 --json
       hearth fuzz --evm --cases 100000 --json
     """
     processes = workers or os.cpu_count() or 1
@@ -93,10 +104,12 @@ def command(
         _run_mutants(processes, is_json=is_json)
     elif twins:
         _run_twins(n or 4, views, processes, is_json=is_json)
+    elif power:
+        _run_power(schedules, processes, is_json=is_json)
     elif seed is not None:
         _run_one(seed, ns, chosen, is_real=is_real, is_json=is_json)
     else:
-        _run_many(seeds, ns, processes, chosen, is_real=is_real, is_json=is_json)
+        _run_many(seeds, ns, processes, chosen, ledger, is_real=is_real, is_json=is_json)
 
 
 def _run_many(
@@ -104,6 +117,7 @@ def _run_many(
     ns: tuple[int, ...],
     workers: int,
     profile: "Profile | None",
+    ledger: str | None,
     *,
     is_real: bool,
     is_json: bool,
@@ -125,6 +139,17 @@ def _run_many(
         print_json(report.to_json())
     else:
         _print_report(report)
+    if ledger is not None:
+        name = "all profiles" if profile is None else profile.name
+        sizes = f"n = {ns[0]}" if len(ns) == 1 else f"n = {ns[0]} to {ns[-1]}"
+        fuzz_ledger.add(
+            Path(ledger),
+            campaign=f"seeds 0 to {seeds - 1}, {name}, {sizes}",
+            runs=report.seeds,
+            seconds=report.cpu_seconds,
+            messages=report.messages,
+            failures=[f"{v.seed} ({v.checker})" for v in report.violations],
+        )
     if report.violations:
         first = report.violations[0]
         size = f" --n {first.n}" if len(ns) == 1 else ""
@@ -234,3 +259,18 @@ def _run_twins(n: int, views: int, workers: int, *, is_json: bool) -> None:
     if report.violations:
         first = report.violations[0]
         raise CommandError(f"member {first.twin} twice: {first.message}: {first.choices}")
+
+
+def _run_power(schedules: int, workers: int, *, is_json: bool) -> None:
+    from consensus.sim.power import run_power
+
+    report = run_power(schedules, workers=workers)
+    found = report.to_json()
+    if is_json:
+        print_json(found)
+    else:
+        rows = {key: value for key, value in found.items() if key != "violation_list"}
+        print_fields("Power loss at every write", rows)
+    if report.violations:
+        first = report.violations[0]
+        raise CommandError(f"seed {first.seed}, {first.cut}: {first.message}")

@@ -76,3 +76,32 @@ def test_twins_are_enumerated():
     assert report["violations"] == 0
     assert report["scenarios"] > report["states"] > 50
     assert invoke("--twins", "--views", "0").exit_code == 2
+
+
+def test_power_fails_at_every_write():
+    result = invoke("--power", "--schedules", "6", "--workers", "1", "--json")
+    report = json.loads(result.stdout)
+    assert report["schedules"] == 6
+    assert report["violations"] == 0
+
+
+def test_a_campaign_is_recorded_in_the_ledger(tmp_path):
+    ledger = tmp_path / "ledger.md"
+    for _ in range(2):
+        result = invoke("--seeds", "2", "--workers", "1", "--ledger", str(ledger), "--json")
+        assert result.exit_code == 0
+    *_, first, second = ledger.read_text("utf-8").splitlines()
+    assert first == second
+    assert "| seeds 0 to 1, all profiles, n = 4 to 7 | 2 |" in first
+    assert first.endswith("| 0 |")
+    other = tmp_path / "other.md"
+    other.write_text("# Something else\n", "utf-8")
+    assert invoke("--seeds", "1", "--workers", "1", "--ledger", str(other)).exit_code != 0
+    assert other.read_text("utf-8") == "# Something else\n"
+
+
+def test_failures_stay_in_the_ledger(tmp_path):
+    ledger = tmp_path / "ledger.md"
+    with function(prepared_certificate, bugs.prepared_with_the_primary_twice):
+        invoke("--seeds", "1", "--workers", "1", "--profile", "gentle", "--ledger", str(ledger))
+    assert ledger.read_text("utf-8").rstrip().endswith("| 0 (certificates) |")
