@@ -14,12 +14,14 @@ from cli.chain_trace import trace
 from cli.chain_verify import verify
 from cli.contract_send import resolver
 from cli.decode import event_names, event_topics, in_words
+from cli.epochs import fetch_hand_overs, names_at
 from cli.errors import CommandError, Unusable
 from cli.known_contracts import Known
 from cli.output import print_fields, print_json, print_table
 from cli.target import Target, connected, run_async, with_target
 from crypto.keys import checksum_address, parse_address
 from market.abi import ADDRESSES
+from node.hand_over import HandOver
 
 HASH_CHARS = 66
 TOPICS_MAX = 4
@@ -90,10 +92,9 @@ def block(target: Target, *, block: str, as_json: bool) -> None:
       hearth chain block 1
       hearth chain block 0x5d1e…
     """
-    found, seal, receipts = run_async(_block(target, block))
-    names = {member.node_key: member.name for member in target.genesis.members}
-    by_index = [names[key] for key in sorted(names)]
-    signers = [by_index[each["member"]] for each in seal["signatures"]] if seal else []
+    found, seal, receipts, steps = run_async(_block(target, block))
+    names = names_at(target.genesis, steps, int(found["number"], 16))
+    signers = [names[each["member"]] for each in seal["signatures"]] if seal else []
     known = _known(target)
     result = {
         "height": int(found["number"], 16),
@@ -134,7 +135,7 @@ def block(target: Target, *, block: str, as_json: bool) -> None:
     )
 
 
-async def _block(target: Target, text: str) -> tuple[Any, Any, list[Any]]:
+async def _block(target: Target, text: str) -> tuple[Any, Any, list[Any], list[HandOver]]:
     is_hash = text.startswith("0x") and len(text) == HASH_CHARS
     if not is_hash and not text.isdecimal():
         raise Unusable(f"BLOCK must be a height or a hash of 0x and 64 digits, got {text!r}")
@@ -146,7 +147,7 @@ async def _block(target: Target, text: str) -> tuple[Any, Any, list[Any]]:
             raise CommandError(f"there is no block {text}; the head is at height {height}")
         receipts = await client.call("eth_getBlockReceipts", found["number"])
         seal = await client.call("hearth_getSeal", int(found["number"], 16))
-        return found, seal, receipts
+        return found, seal, receipts, await fetch_hand_overs(client)
 
 
 def _transaction(known: Known, tx: dict[str, Any], receipt: dict[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import click
 
 from cli import proof_file
 from cli.contract_send import resolver
+from cli.epochs import fetch_hand_overs
 from cli.errors import CommandError, Unusable
 from cli.output import print_fields, print_json
 from cli.target import Target, connected, find_target, readable_errors, run_async, with_target
 from crypto.errors import InvalidProof
 from market.contracts.erc20 import balance_key
+from node import light_answers as answers
 from node.home import load_genesis
 from node.rpc.client import RpcClient
 from testnet import strict_json
@@ -93,9 +95,13 @@ async def _proof(target: Target, key: bytes) -> proof_file.StateProof:
 
 
 async def fetch_proof(client: RpcClient, genesis: Genesis, key: bytes) -> proof_file.StateProof:
-    """Ask a node for the proof of a state key at its head."""
+    """Ask a node for the proof of a state key at its head, and for who sealed it."""
     answer = await client.call("hearth_getProof", "0x" + key.hex())
-    return proof_file.StateProof.from_rpc(genesis, answer)
+    head = answers.read_header(answers.read_object(answer, "hearth_getProof").get("header"))
+    # Asked after the proof: the epoch of its block is among them.
+    steps = await fetch_hand_overs(client)
+    needed = [step for step in steps if step.members.first_height <= head.number]
+    return proof_file.StateProof.from_rpc(genesis, answer, needed)
 
 
 @click.command(name="verify-proof")

@@ -1,22 +1,26 @@
 """A proof of one value of the state that anybody can verify offline, with the genesis file alone.
 
 The file holds a state key, its value, the Merkle proof, the header whose state root the proof
-leads to, and the header's seal. Verifying asks no node. It starts from the member set that the
-genesis file founds, so it covers the blocks that this set seals.
+leads to, the header's seal, and the hand-overs from the founders to the members that sealed it.
+Verifying asks no node.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, final
 
+from cli.epochs import names_at
 from cli.output import eur
-from consensus.certificates import SIGNATURE_BYTES, Kind, Seal, SigningDomain, Slot
+from consensus.certificates import SIGNATURE_BYTES, Seal
 from consensus.errors import MalformedMessage
-from consensus.membership import Epoch, Height, MemberIndex, Membership, View
-from crypto.errors import DecodeError, InvalidProof, InvalidSignature
-from crypto.keys import checksum_address, verify_ed25519
+from consensus.light import EpochChain
+from consensus.membership import MemberIndex, View
+from crypto.errors import DecodeError, InvalidProof
+from crypto.keys import checksum_address
 from crypto.merkle import PROOF_BYTES_MAX, Proof, verify_proof
 from market.abi import ENERGY_TOKEN, MONEY_TOKEN
 from market.contracts.erc20 import balance_key
+from node.hand_over import HAND_OVER_BYTES_MAX, HandOver, membership_of
 from node.natives import NATIVES
 from testnet import strict_json
 from testnet.errors import BadFile
@@ -26,14 +30,16 @@ from vm.context import storage_key
 from vm.contract_state import slot_key
 from vm.genesis import Genesis
 from vm.machine import Machine
+from vm.members import first_members
 
-VERSION = 1
+VERSION = 2
 TOKENS = {"money": MONEY_TOKEN, "energy": ENERGY_TOKEN}
 """Whose balances are shown in words."""
 KEY_BYTES_MAX = 128
 VALUE_BYTES_MAX = 64 << 10
 SLOT_BYTES = 32
-_KEYS = ("version", "genesis", "key", "value", "proof", "header", "seal")
+_KEYS = ("version", "genesis", "key", "value", "proof", "header", "seal", "epochs")
+EPOCHS_MAX = 1_000
 
 
 @final
@@ -51,6 +57,8 @@ class StateProof:
     header: Header
     seal: Seal | None
     """None for block 0, which everybody computes from the genesis file."""
+    epochs: tuple[HandOver, ...] = ()
+    """From the founders to the set that sealed the header: each change of the members."""
 
     def to_json(self) -> bytes:
         """Return the file: bytes as 0x-hex."""
@@ -72,6 +80,7 @@ class StateProof:
                         for member, signature in seal.signatures
                     ],
                 },
+                "epochs": ["0x" + step.to_bytes().hex() for step in self.epochs],
             }
         )
 
@@ -98,6 +107,7 @@ class StateProof:
                     _hex(value["header"], f"{field}: header", HEADER_BYTES, HEADER_BYTES)
                 ),
                 seal=None if value["seal"] is None else read_seal(value["seal"], f"{field}: seal"),
+                epochs=_epochs(value["epochs"], f"{field}: epochs"),
             )
         except (DecodeError, MalformedMessage) as error:
             raise BadFile(field, str(error)) from None
@@ -106,7 +116,9 @@ class StateProof:
         return parsed
 
     @classmethod
-    def from_rpc(cls, genesis: Genesis, answer: dict[str, Any]) -> Self:
+    def from_rpc(
+        cls, genesis: Genesis, answer: dict[str, Any], epochs: Sequence[HandOver] = ()
+    ) -> Self:
         """Build from what `hearth_getProof` answers; raises BadFile for what is malformed."""
         header = answer.get("header")
         value = {
@@ -115,6 +127,7 @@ class StateProof:
             **{name: answer.get(name) for name in ("key", "value", "proof")},
             "header": header.get("bytes") if isinstance(header, dict) else None,
             "seal": answer.get("seal"),
+            "epochs": ["0x" + step.to_bytes().hex() for step in epochs],
         }
         return cls.from_json(strict_json.render(value), "hearth_getProof")
 
@@ -122,8 +135,9 @@ class StateProof:
 def verify(genesis: Genesis, claim: StateProof) -> None:
     """Accept `claim` as a fact of the chain that `genesis` founds, or raise.
 
-    The Merkle proof must lead to the header's state root, and the header's hash must carry
-    exactly q COMMITs of one view by distinct members of the founding set.
+    The hand-overs must lead from the founders to the set that sealed the header, the header's hash
+    must carry exactly q COMMITs of one view by that set, and the Merkle proof must lead to the
+    header's state root.
 
     Raises:
         InvalidProof: it does not show what it claims, and why.
@@ -132,48 +146,33 @@ def verify(genesis: Genesis, claim: StateProof) -> None:
         raise InvalidProof(f"is of the chain with genesis 0x{claim.genesis_hash.hex()}")
     verify_proof(claim.header.state_root, claim.key, claim.value, claim.proof)
     first = Machine(genesis, NATIVES).genesis_execution().header
+    epochs = _follow(genesis, first, claim.epochs)
     if claim.header.number == 0:
         if claim.header != first or claim.seal is not None:
             raise InvalidProof("its header is not block 0 of this chain")
         return
-    if claim.header.next_members_hash != first.next_members_hash:
-        raise InvalidProof("the member set has changed since genesis")
     if claim.seal is None:
         raise InvalidProof(f"block {claim.header.number} has no seal")
-    verify_seal(genesis, first, claim.header, claim.seal)
+    epochs.verify(claim.header.number, claim.header.hash, claim.seal)
 
 
-def verify_seal(genesis: Genesis, first: Header, header: Header, seal: Seal) -> None:
-    """Accept `seal` as q COMMITs of one view for `header`, or raise.
+def _follow(genesis: Genesis, first: Header, steps: Sequence[HandOver]) -> EpochChain:
+    """Return the member sets from the founders on, as far as the hand-overs lead."""
+    founders = first_members([member.node_key for member in genesis.members])
+    epochs = EpochChain(first.hash, membership_of(founders))
+    for step in steps:
+        if step.seal is None:
+            raise InvalidProof("its epochs begin with block 0, which everybody computes")
+        epochs.hand_over(step.header.number, step.header.hash, step.seal, step.membership)
+    return epochs
 
-    Args:
-        genesis: founds the member set.
-        first: header of block 0, whose hash every signature is bound to.
-        header: of the sealed block, not block 0.
-        seal: signatures by members' indexes: ascending by node key.
 
-    Raises:
-        InvalidProof: too few or too many signatures, a stranger, or a wrong signature.
-    """
-    members = Membership(Epoch(0), tuple(sorted(m.node_key for m in genesis.members)))
-    needed = members.quorum.certificate
-    if len(seal.signatures) != needed:
-        raise InvalidProof(f"its seal must have {needed} signatures, got {len(seal.signatures)}")
-    slot = Slot(
-        epoch=Epoch(0),
-        term=members.term(header.number),
-        view=seal.view,
-        height=Height(header.number),
-    )
-    domain = SigningDomain(first.hash, members.hash())
-    payload = domain.payload(Kind.COMMIT, slot, header.hash)
-    for member, signature in seal.signatures:
-        if member >= members.n:
-            raise InvalidProof(f"its seal names member {member}; there are {members.n}")
-        try:
-            verify_ed25519(members.members[member], payload, signature)
-        except InvalidSignature:
-            raise InvalidProof(f"its seal's signature by member {member} is wrong") from None
+def signers(genesis: Genesis, claim: StateProof) -> list[str]:
+    """Return who sealed the block of a verified claim: names of founders, keys of others."""
+    if claim.seal is None:
+        return []
+    names = names_at(genesis, claim.epochs, claim.header.number)
+    return [names[i] for i, _ in claim.seal.signatures]
 
 
 def describe(genesis: Genesis, claim: StateProof) -> dict[str, Any]:
@@ -192,14 +191,12 @@ def describe(genesis: Genesis, claim: StateProof) -> dict[str, Any]:
             said["balance"] = f"{eur(units)} EUR" if asset == "money" else f"{units} Wh"
             said["units"] = units
     said |= _bytecode(claim)
-    signers = [] if claim.seal is None else [member for member, _ in claim.seal.signatures]
-    by_index = [m.name for m in sorted(genesis.members, key=lambda member: member.node_key)]
     return {
         **said,
         "height": claim.header.number,
         "block": "0x" + claim.header.hash.hex(),
         "time_ms": claim.header.time_ms,
-        "sealed_by": [by_index[member] for member in signers],
+        "sealed_by": signers(genesis, claim),
     }
 
 
@@ -239,6 +236,16 @@ def read_seal(value: object, field: str) -> Seal:
         signatures.append((member, signature))
     view = View(strict_json.integer(data["view"], f"{field}.view"))
     return Seal(view=view, signatures=tuple(signatures))
+
+
+def _epochs(value: object, field: str) -> tuple[HandOver, ...]:
+    items = strict_json.typed(value, list, field)
+    if len(items) > EPOCHS_MAX:
+        raise BadFile(field, f"must be at most {EPOCHS_MAX}, got {len(items)}")
+    return tuple(
+        HandOver.from_bytes(_hex(item, f"{field}[{place}]", 1, HAND_OVER_BYTES_MAX))
+        for place, item in enumerate(items)
+    )
 
 
 def _hex(value: object, field: str, lo: int, hi: int) -> bytes:

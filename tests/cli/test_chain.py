@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 from cli import proof_file
 from cli.errors import ExitCode
 from cli.proof_file import StateProof, verify
-from consensus.certificates import Seal
+from consensus.certificates import Kind, Seal, SigningDomain, Slot
 from crypto.errors import InvalidProof
 from crypto.hashing import Digest
 from crypto.merkle import Level, Proof, SparseMerkleTree
 from market.abi import ENERGY_TOKEN, MONEY_TOKEN
 from market.contracts.erc20 import balance_key
+from node.hand_over import HandOver, membership_of
 from testnet.errors import BadFile
 from tests.cli.street import run, run_json
 from vm.block import Header
 from vm.context import storage_key
-from vm.members import MEMBERS_KEY
+from vm.members import MEMBERS_KEY, read_members
 
 
 def test_head(here):
@@ -237,7 +238,47 @@ def test_each_part_is_bound(street, claim):
     header = replace(claim.header, time_ms=claim.header.time_ms + 1)
     refused(street, replace(claim, header=header), "signature by member 0 is wrong")
     header = replace(claim.header, next_members_hash=Digest(bytes(32)))
-    refused(street, replace(claim, header=header), "member set has changed")
+    refused(street, replace(claim, header=header), "signature by member 0 is wrong")
+
+
+def test_a_proof_holds_after_the_members_have_changed(street, claim):
+    """The file leads from the founders to the set that sealed its block, and says who that was."""
+    founders = street.chain.membership()
+    first = read_members(street.store)
+    nodes = {keys.node.public: keys.node for keys in street.keys.households}
+
+    def sealed(header, members):
+        slot = Slot(
+            epoch=members.epoch, term=members.term(header.number), view=0, height=header.number
+        )
+        domain = SigningDomain(street.store.digest(0), members.hash())
+        payload = domain.payload(Kind.COMMIT, slot, header.hash)
+        return Seal(
+            view=0,
+            signatures=tuple((i, nodes[members.members[i]].sign(payload)) for i in range(3)),
+        )
+
+    height = claim.header.number
+    following = first.next(height + 1, first.keys)
+    last = replace(claim.header, number=height + 1, next_members_hash=following.hash())
+    step = HandOver(last, sealed(last, founders), following)
+    header = replace(last, number=height + 2)
+    later = replace(
+        claim, header=header, seal=sealed(header, membership_of(following)), epochs=(step,)
+    )
+    verify(street.genesis, later)
+    assert StateProof.from_json(later.to_json()) == later
+    names = {member.node_key: member.name for member in street.genesis.members}
+    assert proof_file.describe(street.genesis, later)["sealed_by"] == [
+        names[key] for key in first.keys[:3]
+    ]
+    refused(street, replace(later, epochs=()), "signature by member 0 is wrong")
+    refused(street, replace(later, seal=sealed(header, founders)), "signature by member 0 is wrong")
+    forged = HandOver(last, later.seal, following)
+    refused(street, replace(later, epochs=(forged,)), "epoch|signature")
+    refused(street, replace(later, epochs=(step, step)), "does not follow")
+    block0 = HandOver.from_bytes(street.store.hand_overs()[0][1])
+    refused(street, replace(later, epochs=(block0, step)), "begin with block 0")
 
 
 def test_a_seal_is_exactly_q_commits_of_one_view(street, claim):
@@ -347,7 +388,7 @@ def test_what_is_accepted_is_the_one_text_of_its_claim(claim, data):
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"version": 2}, "version"),
+        ({"version": 1}, "version"),
         ({"key": "0x" + "00" * 129}, "key"),
         ({"value": "0x"}, "value"),
         ({"value": "0xAB"}, "value"),
@@ -357,6 +398,8 @@ def test_what_is_accepted_is_the_one_text_of_its_claim(claim, data):
         ({"seal": {"view": 0, "signatures": [{"member": 0}]}}, "signature"),
         ({"seal": []}, "seal"),
         ({"genesis": 5}, "genesis"),
+        ({"epochs": ["0x00"]}, "hand_over"),
+        ({"epochs": {}}, "epochs"),
         ({"more": 1}, "more"),
     ],
 )
