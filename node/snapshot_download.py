@@ -38,6 +38,8 @@ PATIENCE_MS: Final = 5_000
 """For one part; who does not send it by then is asked again when the others have nothing."""
 AHEAD: Final = 2
 """Items that one peer is asked for at a time, so that it need not wait for our next question."""
+TRANSFERS_MAX: Final = 16
+"""Items that are on their way at a time, from all peers: each is in memory until it is whole."""
 
 
 @final
@@ -176,13 +178,13 @@ class SnapshotDownload:
         """Return what nobody was asked for; the proof of the block comes before all else."""
         if not self.is_proven:
             return [] if EPOCHS in self._transfers else [EPOCHS]
-        limit = AHEAD * len(self._peers)
+        limit = min(AHEAD * len(self._peers), TRANSFERS_MAX - len(self._transfers))
         found: list[int] = []
         for item in self._wanted:
+            if len(found) >= limit:
+                break
             if item not in self._transfers:
                 found.append(item)
-            if len(found) == limit:
-                break
         return found
 
     def on_part(self, peer: int, part: Part, now_ms: int) -> list[Outcome]:

@@ -51,6 +51,9 @@ WAITING_MAX: Final = 4
 """Questions of one peer that wait for an answer."""
 SERVE_BYTES_PER_S: Final = 24 << 20
 """To all who join together; who votes goes first."""
+SERVE_PAUSE_FACTOR: Final = 3
+"""After an answer the loop is left alone for so many times as long as the answer took: who asks
+without end gets a quarter of it."""
 
 _log = structlog.get_logger("snapshot")
 
@@ -174,7 +177,7 @@ class SnapshotService:
             self._serving = asyncio.get_running_loop().call_later(0, self._serve_one)
 
     def _serve_one(self) -> None:
-        """Answer one question, of each peer in turn; then leave the loop as long as it took."""
+        """Answer one question, of each peer in turn; then leave the loop alone for a while."""
         self._serving = None
         if not self._waiting:
             return
@@ -190,7 +193,7 @@ class SnapshotService:
             self._send(peer, answer)
             size = len(answer.data) if isinstance(answer, Part) else 0
         if self._waiting:
-            pause_s = max(perf_counter() - begin, size / SERVE_BYTES_PER_S)
+            pause_s = max(SERVE_PAUSE_FACTOR * (perf_counter() - begin), size / SERVE_BYTES_PER_S)
             self._serving = asyncio.get_running_loop().call_later(pause_s, self._serve_one)
 
     # Joining.

@@ -468,6 +468,32 @@ def test_parts_that_do_not_fit_are_not_put_together(original):
     assert late.peer == 1
 
 
+def test_what_is_on_its_way_is_bounded(original, tmp_path):
+    copy = copy_of(original, tmp_path / "copy")
+    server = SnapshotServer(copy.chain)
+    (offer,) = server.offers().offers
+    genesis = snapshot_service.HandOver.from_bytes(copy.store.hand_overs()[0][1])
+    download = SnapshotDownload(offer, 0, genesis)
+    epochs = server.part(GetPart(offer.digest, EPOCHS, 0)).data
+    download.tick(0)
+    download.on_part(0, Part(offer.digest, EPOCHS, 0, len(epochs), epochs), 0)
+    for peer in range(1, 100):
+        download.add_peer(peer)
+    asked = download.tick(0)
+    assert len(asked) == 16
+    assert len({ask.peer for ask in asked}) == 16
+    assert download.tick(1) == []
+    first = asked[0]
+    data = server.part(first.message).data
+    (fetched,) = download.on_part(
+        first.peer, Part(offer.digest, first.message.item, 0, len(data), data), 2
+    )
+    assert fetched.number == first.message.item
+    assert len(download.tick(3)) == 1
+    server.close()
+    copy.close()
+
+
 # The database in the making ----------------------------------------------------------------------
 
 
