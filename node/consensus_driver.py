@@ -57,6 +57,7 @@ from node.metrics import Metrics
 from node.p2p.frames import Channel
 from node.p2p.roster import Roster
 from node.records import ConsensusStatus
+from node.step_timer import StepTimer
 from node.storage.vote_log import VoteLogFile
 from vm.errors import InvalidBlock
 
@@ -139,6 +140,7 @@ class ConsensusDriver:
         self._told_pending = False
         self.has_awaited: Callable[[SealedBlock], bool] = lambda _: False
         """Whether this process said READY to the change of members that the block carries."""
+        self._steps = StepTimer()
         self.on_evidence: Callable[[Evidence], None] = lambda _: None
         self.on_new_view: Callable[[NewView], None] = lambda _: None
         """Told of each NEW-VIEW that is accepted."""
@@ -347,6 +349,7 @@ class ConsensusDriver:
     def _persist(self, records: tuple[Record, ...]) -> None:
         self._vote_log.append(records)
         self._is_unsynced = True
+        self._metrics.steps(self._steps.on_records(records, self._loop.time()))
         for record in records:
             if isinstance(record, NewViewRecord):
                 self.on_new_view(record.new_view)
@@ -380,6 +383,7 @@ class ConsensusDriver:
         self._inbox.put_first(Validated(effect.digest, is_ok))
 
     def _apply(self, block: SealedBlock) -> None:
+        self._metrics.steps(self._steps.on_decided(self._loop.time()))
         begin = perf_counter()
         self._chain.apply(block)
         self._forget_void()

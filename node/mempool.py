@@ -136,6 +136,8 @@ class Mempool:
         self._by_raw: dict[bytes, Transaction] = {}
         self._lanes: dict[bytes, _Lane] = {}
         self._shares: dict[bytes, _Share] = {}
+        self.failed = 0
+        """Transactions refused since the start."""
 
     def __len__(self) -> int:
         return len(self._by_hash)
@@ -168,6 +170,13 @@ class Mempool:
                 NONCE_TOO_HIGH, REPLACEMENT_UNDERPRICED or QUOTA_EXCEEDED. Nothing has changed.
             MempoolFull: the sponsor's share is used up.
         """
+        try:
+            self._admit(tx, now_ms, is_own=is_own)
+        except (InvalidTransaction, MempoolFull):
+            self.failed += 1
+            raise
+
+    def _admit(self, tx: Transaction, now_ms: int, *, is_own: bool) -> None:
         if tx.hash in self._by_hash:
             raise InvalidTransaction(TxReason.ALREADY_KNOWN, "tx", f"0x{tx.hash.hex()}")
         sender = tx.sender()

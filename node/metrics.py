@@ -58,6 +58,19 @@ class Metrics:
         self._gas = Counter(
             "evm_gas_used_total", "Gas used in sealed blocks.", registry=self.registry
         )
+        self._rounds = Histogram(
+            "consensus_round_duration_seconds",
+            "From a proposal that was executed here to its seal.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._steps = Histogram(
+            "consensus_step_duration_seconds",
+            "The same by step.",
+            ["step"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self._proposals = Counter(
             "consensus_proposal_receive_count",
             "Proposals of others that were executed here.",
@@ -117,6 +130,14 @@ class Metrics:
         """Count a view change; reasons are few and fixed."""
         self._views.labels(reason).inc()
 
+    def steps(self, found: "Iterable[tuple[str, float]]") -> None:
+        """Note how long steps of a decision took: "prepare", "commit", and the whole "round"."""
+        for step, seconds in found:
+            if step == "round":
+                self._rounds.observe(seconds)
+            else:
+                self._steps.labels(step).observe(seconds)
+
     def proposal(self, *, is_ok: bool) -> None:
         """Count a proposal that was executed here: accepted or refused."""
         self._proposals.labels("accepted" if is_ok else "rejected").inc()
@@ -175,6 +196,7 @@ class _Watch(Collector):
             ("consensus_num_txs", "Transactions in the newest block.", _count(record)),
             ("blocksync_syncing", "1 while the node only follows.", int(status.is_learner)),
             ("mempool_size", "Transactions that wait.", status.pending),
+            ("mempool_failed_txs", "Refused since the start.", self._chain.pool.failed),
             ("mempool_size_bytes", "Bytes that wait.", self._chain.pool.size_bytes),
             ("p2p_peers", "Open links.", status.peers_up),
         ):
