@@ -22,6 +22,8 @@ IDLE_MS = 300_000
 """As geth: a filter that is not polled for five minutes is forgotten."""
 PENDING_MAX = 10_000
 """Transactions kept for a filter of pending ones; the oldest are dropped."""
+PENDING_BYTES_MAX = 8 << 20
+"""Of these transactions, where the filter gives them whole: sealed ones are held by nobody else."""
 BLOCKS_MAX = 10_000
 """Block hashes in one answer; the rest follows at the next poll."""
 
@@ -51,7 +53,22 @@ class PendingFilter:
     """Transactions admitted since the last poll: their hashes, or all of them."""
 
     is_full: bool
-    admitted: deque[Transaction] = field(default_factory=lambda: deque(maxlen=PENDING_MAX))
+    admitted: deque[Transaction | bytes] = field(default_factory=deque)
+    size: int = 0
+    """Bytes of the transactions that are held whole."""
+
+    def add(self, tx: Transaction) -> None:
+        """Note a transaction; the oldest make room."""
+        self.admitted.append(tx if self.is_full else tx.hash)
+        self.size += len(tx.raw) if self.is_full else 0
+        while len(self.admitted) > PENDING_MAX or self.size > PENDING_BYTES_MAX:
+            oldest = self.admitted.popleft()
+            self.size -= 0 if isinstance(oldest, bytes) else len(oldest.raw)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.admitted.clear()
+        self.size = 0
 
 
 Filter: TypeAlias = "LogFilter | BlockFilter | PendingFilter"
@@ -98,11 +115,12 @@ class Filters:
             case BlockFilter(first):
                 found.next_height = min(chain.height + 1, first + BLOCKS_MAX)
                 return [to_data(chain.store.digest(h)) for h in range(first, found.next_height)]
-            case PendingFilter(is_full, admitted):
+            case PendingFilter():
                 answer: list[Out] = [
-                    pending_json(tx) if is_full else to_data(tx.hash) for tx in admitted
+                    to_data(tx) if isinstance(tx, bytes) else pending_json(tx)
+                    for tx in found.admitted
                 ]
-                admitted.clear()
+                found.clear()
                 return answer
 
     async def _new_logs(self, found: LogFilter) -> list[LogEntry]:
@@ -146,7 +164,7 @@ class Filters:
             if name in state:
                 continue
             if isinstance(made, PendingFilter):
-                made.admitted.clear()
+                made.clear()
             else:
                 made.next_height = min(made.next_height, next_height)
         for name, made in state.items():
@@ -177,15 +195,16 @@ class Filters:
             del self._filters[name]
 
     def _on_transaction(self, tx: Transaction, is_own: bool) -> None:  # noqa: FBT001
-        """Note the transaction; part of the chain's callback signature is not needed here."""
+        """Note the transaction, but not for filters that nobody asks any more."""
         del is_own
+        self._forget_idle()
         for made, _ in self._filters.values():
             if isinstance(made, PendingFilter):
-                made.admitted.append(tx)
+                made.add(tx)
 
 
 def _copied(made: Filter) -> Filter:
     """Return a filter that moves on its own."""
     if isinstance(made, PendingFilter):
-        return PendingFilter(made.is_full, made.admitted.copy())
+        return PendingFilter(made.is_full, made.admitted.copy(), made.size)
     return copy.copy(made)

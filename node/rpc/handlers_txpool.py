@@ -1,6 +1,7 @@
 """`txpool_`: what waits in this node's mempool, as geth shows it."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import final
 
 from crypto.keys import checksum_address
@@ -12,6 +13,8 @@ from vm.transaction import Transaction
 
 CONTENT_MAX = 5_000
 """Transactions in one answer, oldest first; the mempool may hold more."""
+CONTENT_BYTES_MAX = 8 << 20
+"""Of these transactions; as JSON they are about three times as long."""
 
 
 @final
@@ -47,7 +50,7 @@ class TxpoolMethods:
         address = read_address(args.get(0), "address")
         found: dict[bool, dict[str, Out]] = {False: {}, True: {}}
         of_sender = (tx for tx in self._chain.pool.transactions() if tx.sender() == address)
-        for _, tx in zip(range(CONTENT_MAX), of_sender, strict=False):
+        for tx in _cut(of_sender):
             found[self._is_queued(tx)][str(tx.nonce)] = pending_json(tx)
         return {"pending": found[False], "queued": found[True]}
 
@@ -56,17 +59,26 @@ class TxpoolMethods:
         return {"pending": _told(pending), "queued": _told(queued)}
 
     def _by_sender(self) -> tuple[list[Transaction], list[Transaction]]:
-        """Return what can run and what cannot, at most CONTENT_MAX together."""
+        """Return what can run and what cannot, as much as an answer holds."""
         pending: list[Transaction] = []
         queued: list[Transaction] = []
-        transactions = self._chain.pool.transactions()
-        for _, tx in zip(range(CONTENT_MAX), transactions, strict=False):
+        for tx in _cut(self._chain.pool.transactions()):
             (queued if self._is_queued(tx) else pending).append(tx)
         return pending, queued
 
     def _is_queued(self, tx: Transaction) -> bool:
         free = self._chain.pool.pending_nonce(tx.sender())
         return free is not None and tx.nonce >= free
+
+
+def _cut(transactions: Iterable[Transaction]) -> Iterator[Transaction]:
+    """Yield transactions until an answer is full."""
+    size = 0
+    for _, tx in zip(range(CONTENT_MAX), transactions, strict=False):
+        size += len(tx.raw)
+        if size > CONTENT_BYTES_MAX:
+            return
+        yield tx
 
 
 def _shown(transactions: list[Transaction]) -> dict[str, Out]:

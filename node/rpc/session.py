@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Generic, TypeAlias, TypeVar, final
 
 import aiohttp
 import structlog
@@ -48,10 +48,17 @@ CALLS_MAX = 64
 """Calls of one connection that are being answered."""
 QUEUE_MAX = 10_000
 """Pushed items that wait for a slow reader; above it the connection is closed."""
+QUEUE_BYTES_MAX = 8 << 20
+"""Of these items, as they came: transactions and envelopes."""
+UNSENT_BYTES_MAX = 64 << 20
+"""Answers that wait for a slow reader, about two of the largest; above it the connection is closed,
+as calls that were begun at the same time may all end while nothing can be sent."""
 RELAY_KEYS_MAX = 1_024
 _NAME_MAX = 64
 
 _log = structlog.get_logger("rpc")
+
+_Item = TypeVar("_Item")
 
 Source: TypeAlias = AsyncGenerator[Out, None]
 """What a subscription pushes; closed when it ends."""
@@ -85,26 +92,33 @@ class PendingFeed:
 
 
 @final
-class _Pushed:
+class _Pushed(Generic[_Item]):
     """A bounded queue between a callback and a subscription; ends the source when it is full."""
 
-    def __init__(self) -> None:
-        self._items: deque[Out] = deque()
+    def __init__(self, size_of: Callable[[_Item], int]) -> None:
+        """Hold at most QUEUE_MAX items, and QUEUE_BYTES_MAX by `size_of`."""
+        self._size_of = size_of
+        self._items: deque[_Item] = deque()
+        self._bytes = 0
         self._news = asyncio.Event()
         self._is_full = False
 
-    def put(self, item: Out) -> None:
-        if len(self._items) >= QUEUE_MAX:
+    def put(self, item: _Item) -> None:
+        self._bytes += self._size_of(item)
+        if len(self._items) >= QUEUE_MAX or self._bytes > QUEUE_BYTES_MAX:
             self._is_full = True
+            self._items.clear()
         else:
             self._items.append(item)
         self._news.set()
 
-    async def __aiter__(self) -> Source:
+    async def __aiter__(self) -> AsyncGenerator[_Item, None]:
         while True:
             self._news.clear()
             while self._items and not self._is_full:
-                yield self._items.popleft()
+                item = self._items.popleft()
+                self._bytes -= self._size_of(item)
+                yield item
             if self._is_full:
                 return
             await self._news.wait()
@@ -129,6 +143,7 @@ class Session:
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(CALLS_MAX)
+        self._unsent = 0
 
     async def run(self) -> None:
         """Answer until the peer closes."""
@@ -153,7 +168,7 @@ class Session:
             caller = Caller(is_authorised=self._is_authorised, extra=self._methods(made))
             response = await self._dispatcher.answer(body, caller)
             if response is not None:
-                await self._socket.send_str(response)
+                await self._send(response)
             for name, prefix, source in made:
                 self._subscriptions[name] = asyncio.create_task(self._push(name, prefix, source))
         except ConnectionError:
@@ -162,6 +177,22 @@ class Session:
             await self._fail(error)
         finally:
             self._room.release()
+
+    async def _send(self, response: str) -> None:
+        """Send an answer; close the connection to a reader that leaves too many of them."""
+        self._unsent += len(response)
+        try:
+            if self._unsent > UNSENT_BYTES_MAX:
+                await self._close_slow()
+            else:
+                await self._socket.send_str(response)
+        finally:
+            self._unsent -= len(response)
+
+    async def _close_slow(self) -> None:
+        await self._socket.close(
+            code=aiohttp.WSCloseCode.TRY_AGAIN_LATER, message=b"the reader is too slow"
+        )
 
     def _methods(self, made: list[tuple[str, str, Source]]) -> dict[str, Method]:
         """Return the methods that only a connection has, for one body."""
@@ -203,9 +234,7 @@ class Session:
                         "params": {"subscription": name, "result": item},
                     }
                     await self._socket.send_str(json.dumps(notice, separators=(",", ":")))
-            await self._socket.close(
-                code=aiohttp.WSCloseCode.TRY_AGAIN_LATER, message=b"the reader is too slow"
-            )
+            await self._close_slow()
         except ConnectionError:
             pass  # The reader has gone; `run` ends by itself.
         except Exception as error:  # noqa: BLE001  The edge of a task.
@@ -269,35 +298,25 @@ class Session:
                         yield log_json(entry)
 
     async def _pending(self, *, is_full: bool) -> Source:
-        pushed = _Pushed()
-
-        def listen(tx: Transaction) -> None:
-            pushed.put(pending_json(tx) if is_full else to_data(tx.hash))
-
-        self._feeds.pending.listeners.add(listen)
+        pushed = _Pushed[Transaction](lambda tx: len(tx.raw))
+        self._feeds.pending.listeners.add(pushed.put)
         try:
-            async for item in pushed:
-                yield item
+            async for tx in pushed:
+                yield pending_json(tx) if is_full else to_data(tx.hash)
         finally:
-            self._feeds.pending.listeners.discard(listen)
+            self._feeds.pending.listeners.discard(pushed.put)
 
     async def _envelopes(self, keys: list[bytes]) -> Source:
-        pushed = _Pushed()
-
-        def listen(envelope: Envelope) -> None:
-            pushed.put(
-                {
+        pushed = _Pushed[Envelope](lambda envelope: len(envelope.payload))
+        subscriber = self._feeds.relay.open(pushed.put)
+        try:
+            self._feeds.relay.listen(subscriber, keys)
+            async for envelope in pushed:
+                yield {
                     "to": to_data(envelope.to_key),
                     "window": envelope.window,
                     "expiresMs": envelope.expires_ms,
                     "payload": to_data(envelope.payload),
                 }
-            )
-
-        subscriber = self._feeds.relay.open(listen)
-        try:
-            self._feeds.relay.listen(subscriber, keys)
-            async for item in pushed:
-                yield item
         finally:
             self._feeds.relay.close(subscriber)

@@ -63,6 +63,34 @@ def test_pending_transactions_by_hash_or_whole(rig):
     assert changes(filters, whole) == changes(filters, hashes) == []
 
 
+def test_a_filter_of_whole_transactions_holds_so_many_bytes_and_one_of_hashes_none(
+    rig, monkeypatch
+):
+    raws = [rig.transfer(0, 1, value, nonce=value - 1) for value in range(1, 6)]
+    monkeypatch.setattr("node.rpc.filters.PENDING_BYTES_MAX", len(raws[0]) + len(raws[1]))
+    filters = Filters(rig.chain, lambda: 0)
+    hashes, whole = filters.add_pending(), filters.add_pending(is_full=True)
+    state = filters.snapshot()
+    for raw in raws:
+        rig.chain.submit(raw)
+    names = changes(filters, hashes)
+    assert len(names) == 5
+    assert [each["hash"] for each in changes(filters, whole)] == names[-2:]
+    rig.chain.submit(rig.transfer(0, 1, 6, nonce=5))  # What was given takes no room any more.
+    assert len(changes(filters, whole)) == 1
+    filters.restore(state)
+    assert changes(filters, whole) == changes(filters, hashes) == []
+
+
+def test_a_filter_that_nobody_polls_is_forgotten_when_transactions_come(rig):
+    now = [0]
+    filters = Filters(rig.chain, lambda: now[0])
+    filters.add_pending(is_full=True)
+    now[0] = IDLE_MS + 1
+    rig.chain.submit(rig.transfer(0, 1, 5))
+    assert len(filters) == 0
+
+
 def test_a_query_over_too_many_blocks_is_refused_in_geths_words():
     check_range(0, RANGE_MAX - 1)
     with pytest.raises(BadValue, match=f"^exceed maximum block range: {RANGE_MAX}$"):

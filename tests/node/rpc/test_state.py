@@ -273,3 +273,13 @@ def test_the_pool_by_sender_and_nonce(fresh):
     told = ask(fresh, "txpool_inspect")["pending"][sender]
     assert list(told) == list(content["pending"][sender])
     assert any(text.startswith("contract creation: 0 wei + ") for text in told.values())
+
+
+def test_the_pools_content_is_cut_where_an_answer_is_full(fresh, monkeypatch):
+    (sent,) = ask(fresh, "txpool_content")["pending"].values()
+    sizes = [len(tx.raw) for tx in fresh.chain.pool.transactions()]
+    assert len(sent) == len(sizes) > 2
+    monkeypatch.setattr("node.rpc.handlers_txpool.CONTENT_BYTES_MAX", sizes[0] + sizes[1])
+    ((sender, cut),) = ask(fresh, "txpool_content")["pending"].items()
+    assert list(cut) == list(sent)[:2]
+    assert ask(fresh, "txpool_contentFrom", sender)["pending"] == cut

@@ -9,6 +9,8 @@ import pytest
 
 from node.errors import CorruptStore
 from node.rpc.client import RpcClient, RpcError, Unreachable
+from node.rpc.dispatch import Dispatcher, Method
+from node.rpc.session import Session
 from tests.node.cluster import account_key
 from tests.node.rpc.rig import TOKEN, serving, until
 from tests.vm.chain import TOY
@@ -132,8 +134,9 @@ def test_pending_transactions_in_full():
     run(scenario)
 
 
-def test_a_reader_of_pending_transactions_that_lags_too_far_is_cut_off(monkeypatch):
-    monkeypatch.setattr("node.rpc.session.QUEUE_MAX", 2)
+@pytest.mark.parametrize(("bound", "value"), [("QUEUE_MAX", 2), ("QUEUE_BYTES_MAX", 300)])
+def test_a_reader_of_pending_transactions_that_lags_too_far_is_cut_off(monkeypatch, bound, value):
+    monkeypatch.setattr(f"node.rpc.session.{bound}", value)
 
     async def scenario(rig, client):
         async with wire(rig) as ws:
@@ -145,6 +148,43 @@ def test_a_reader_of_pending_transactions_that_lags_too_far_is_cut_off(monkeypat
             closing = next(each for each in messages if each.type is aiohttp.WSMsgType.CLOSE)
             assert (closing.data, closing.extra) == (1013, "the reader is too slow")
 
+    run(scenario)
+
+
+def test_answers_that_nobody_reads_are_bounded(monkeypatch):
+    """Calls that were begun at the same time all end; what cannot be sent must not pile up."""
+
+    class Stuck:
+        def __init__(self):
+            self.held, self.closed = 0, []
+            self.go_on = asyncio.Event()
+
+        async def send_str(self, text):
+            self.held += len(text)
+            await self.go_on.wait()
+
+        async def close(self, *, code, message):
+            self.closed.append((code, message))
+
+    async def scenario(rig, _client):
+        socket = Stuck()
+        dispatcher = Dispatcher({"long": Method(handler=lambda _: "x" * 400)}, lambda *_: None)
+        session = Session(socket, dispatcher, rig.server.feeds, is_authorised=False)
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "long"})
+        calls = []
+        for _ in range(10):
+            await session._room.acquire()
+            calls.append(asyncio.create_task(session._answer(body)))
+        await asyncio.sleep(0.01)
+        assert 800 < socket.held <= 1_000
+        assert set(socket.closed) == {(1013, b"the reader is too slow")}
+        socket.go_on.set()
+        await asyncio.gather(*calls)
+        before = socket.held
+        await session._answer(body)  # All is sent: there is room again.
+        assert socket.held > before
+
+    monkeypatch.setattr("node.rpc.session.UNSENT_BYTES_MAX", 1_000)
     run(scenario)
 
 
