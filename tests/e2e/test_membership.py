@@ -1,10 +1,14 @@
 """Members by vote on real processes: grow, shrink, rotate, lose a disk, run a copy."""
 
 import asyncio
+import json
 import shutil
+import time
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import main
 from cli.node_rotation import rotation_arguments
 from crypto.keystore import HouseholdKeys
 from node.rpc.client import RpcClient
@@ -219,3 +223,78 @@ def run_beside(community, copy):
     community.cluster.processes.start("node-copy", ["node", "run", "--home", str(copy)])
     token = (copy / "rpc.token").read_text().strip()
     return RpcClient("http://127.0.0.1:32701", token)
+
+
+def test_the_commands_bring_a_household_in_and_give_it_a_new_key(options):
+    """`members invite`, `node join`, `propose`, `vote`, `list`, `rotate`, as people use them."""
+    asyncio.run(bring_up(options))
+    cluster = Cluster(TestnetLayout.of("m", options.root))
+    founders = [str(cluster.layout.household(name).home) for name in cluster.names]
+    folder = cluster.layout.home
+    hearth("members", "invite", "--out", folder / "invite.json", "--home", founders[0])
+    home = home_with_password(folder / "mill-7")
+    host = f"127.0.0.1:{BASE_PORT + 50}"
+    hearth(
+        *("node", "join", folder / "invite.json", "--home", home, "--name", "mill-7"),
+        *("--endpoint", host, "--p2p", host, "--meter-id", "M7"),
+        *("--rpc", f"127.0.0.1:{BASE_PORT + 150}"),
+    )
+    cluster.processes.start(node_label("mill-7"), ["node", "run", "--home", str(home)])
+    said = hearth("members", "propose", home / "candidate.json", "--home", founders[0])
+    assert "4 of 4 members are online" in said
+    for founder in founders[:3]:
+        hearth("members", "vote", "1", "yes", "--home", founder)
+    rows = wait_for(founders[0], lambda rows: len(rows) == 5)
+    key = next(row["nodeKey"] for row in rows if row["name"] == "mill-7")
+    wait_until_it_votes(home)
+    hearth("members", "rotate", "--home", home)
+    rows = wait_for(
+        founders[0],
+        lambda rows: next(row["nodeKey"] for row in rows if row["name"] == "mill-7") != key,
+    )
+    wait_until_it_votes(home)
+    assert "5 of 5 members are online" in hearth("members", "list", "--home", home)
+
+
+async def bring_up(options):
+    await (await up(options, quiet)).close()
+
+
+def hearth(*arguments):
+    done = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert done.exit_code == 0, (arguments, done.output)
+    return " ".join(done.output.split())
+
+
+def home_with_password(home):
+    home.mkdir()
+    (home / "password").write_text("pw")
+    (home / "password").chmod(0o600)
+    return home
+
+
+def wait_for(home, condition):
+    """Poll the member list of a node until the condition holds."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        rows = json.loads(
+            CliRunner().invoke(main, ["members", "list", "--json", "--home", home]).stdout
+        )
+        if condition(rows):
+            return rows
+        time.sleep(0.1)
+    raise AssertionError(rows)
+
+
+def wait_until_it_votes(home):
+    deadline = time.monotonic() + 30
+    said = ""
+    while time.monotonic() < deadline:
+        done = CliRunner().invoke(main, ["node", "status", "--json", "--home", str(home)])
+        said = done.output
+        if done.exit_code == 0:
+            status = json.loads(done.stdout)
+            if status["peersUp"] == 4 and not status["isLearner"] and status["index"] is not None:
+                return
+        time.sleep(0.1)
+    raise AssertionError(said)
