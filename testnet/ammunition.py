@@ -37,11 +37,9 @@ from crypto import codec
 from crypto.hashing import Digest
 from crypto.keystore import HouseholdKeys
 from node.gossip import encode_batches
-from node.natives import NATIVES
 from node.p2p.frames import FRAME_LIMITS, Channel, encode_frame
 from node.relay import PAYLOAD_BYTES_MAX, Envelope
 from vm.genesis import Genesis
-from vm.machine import Machine
 from vm.transaction import sign_transaction
 
 _TARGET: Final = bytes(19) + b"\x99"
@@ -54,7 +52,10 @@ _BURST = 64
 class Ammunition:
     """Makes frames in the name of one member; the same dice make the same frames."""
 
-    def __init__(self, keys: HouseholdKeys, genesis: Genesis, seed: int) -> None:
+    def __init__(
+        self, keys: HouseholdKeys, genesis: Genesis, first_hash: Digest, *, seed: int
+    ) -> None:
+        """`first_hash`: of block 0, which the members' signatures are bound to."""
         members = tuple(sorted(member.node_key for member in genesis.members))
         self._keys = keys
         self._genesis = genesis
@@ -63,9 +64,8 @@ class Ammunition:
         me = self.membership.index_of(keys.node.public)
         assert me is not None, "a flooder is a member"
         self._me: MemberIndex = me
-        first = Machine(genesis, NATIVES).genesis_execution().header.hash
-        self._domain = SigningDomain(first, self.membership.hash())
-        self._head = Head(height=Height(0), digest=first, seal=None)
+        self._domain = SigningDomain(first_hash, self.membership.hash())
+        self._head = Head(height=Height(0), digest=first_hash, seal=None)
         self._view = 0
         self.nonce = 0
         """Of the household's account, as the chain has it."""

@@ -25,8 +25,10 @@ from consensus.wire import (
     decode_message,
 )
 from crypto.errors import DecodeError
+from crypto.hashing import Digest
 from crypto.keystore import HouseholdKeys
 from node.config import Address, parse_address
+from node.natives import NATIVES
 from node.p2p.errors import LinkRefused
 from node.p2p.frames import PATH, SUBPROTOCOL, Channel, decode_frame
 from node.p2p.handshake import Handshake
@@ -37,6 +39,7 @@ from testnet.layout import TestnetLayout
 from testnet.manifest import Manifest
 from testnet.setup import load_household_keys
 from vm.genesis import Genesis
+from vm.machine import Machine
 
 _PAUSE_S = 0.2
 """Between attempts to open a link that was refused."""
@@ -164,7 +167,7 @@ async def speak(
     """Send a few frames, in the name of household `name`, to the members above it."""
     genesis = Genesis.from_json(layout.genesis.read_bytes())
     keys = load_household_keys(layout.household(name))
-    frames = await make(Ammunition(keys, genesis, 1))
+    frames = await make(Ammunition(keys, genesis, _first_hash(genesis), seed=1))
     handshake = Handshake(genesis_hash=genesis.hash, name=name)
     identity = NodeIdentity.from_key(keys.node)
     async with aiohttp.ClientSession() as session:
@@ -175,6 +178,10 @@ async def speak(
                 for frame in frames:
                     await socket.send_bytes(frame)
                 await asyncio.sleep(_PAUSE_S)
+
+
+def _first_hash(genesis: Genesis) -> Digest:
+    return Machine(genesis, NATIVES).genesis_execution().header.hash
 
 
 def _victims(genesis: Genesis, keys: HouseholdKeys) -> list[Victim]:
@@ -208,7 +215,7 @@ def run(layout: TestnetLayout, name: str, seconds: float, seed: int) -> Sent:
     peers = _victims(genesis, keys)
 
     async def main() -> Sent:
-        ammunition = Ammunition(keys, genesis, seed)
+        ammunition = Ammunition(keys, genesis, _first_hash(genesis), seed=seed)
         victim = Manifest.load(layout.manifest).household(peers[0].name)
         polling = asyncio.create_task(_follow_nonce(ammunition, victim.rpc_url, keys))
         try:
