@@ -1,5 +1,6 @@
 """Seals, epochs and attestations as a client without a replica sees them."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -196,3 +197,27 @@ def test_a_learner_and_a_halted_replica_attest_nothing():
 
 def _is_commit(effect):
     return isinstance(effect, Broadcast) and isinstance(effect.message, Commit)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_a_quorum_attests_is_the_newest_decision_whatever_is_lost(seed):
+    """At any moment: where q replicas would attest heights up to h, nobody has decided more."""
+    rng = random.Random(seed)
+    net = Net(rng.randint(4, 7)).start()
+    for turn in range(30):
+        if rng.random() < 0.5:
+            net.submit(b"%d" % turn)
+        kept = rng.random()
+        net.deliver(lambda *_, kept=kept: rng.random() < kept, hold=rng.random() < 0.3)
+        if rng.random() < 0.2:
+            rng.choice(net.nodes).restart()
+        if rng.random() < 0.3:
+            net.run(rng.choice((50, 400)), lambda *_, kept=kept: rng.random() < kept)
+        attested = sorted(r.head.height for r in _replicas(net) if r.may_attest)
+        quorum = net.membership.quorum.certificate
+        if len(attested) >= quorum:
+            assert max(net.heights()) <= attested[quorum - 1]
+
+
+def _replicas(net):
+    return [node.replica for node in net.nodes]
