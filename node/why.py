@@ -13,7 +13,8 @@ _SENTENCES = {
     ),
     Awaited.HEADS: (
         "This node has just started and does not vote yet: it has asked the members how far the "
-        "chain is, and {have} of {need} have said so (it counts itself). Silent: {members}."
+        "chain is, and {have} of {need} have said so (itself counted, if its vote log is whole). "
+        "Silent: {members}."
     ),
     Awaited.INCARNATION: (
         "This node has signed votes that its vote log does not know: the log was lost or is old. "

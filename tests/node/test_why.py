@@ -4,7 +4,7 @@ import pytest
 
 from consensus.membership import Height, MemberIndex, View
 from consensus.waiting import Awaited, Waiting
-from node.why import explain
+from node.why import explain, explain_key_in_use
 
 NAMES = ("Ada", "Bo", "Cy", "Di")
 
@@ -59,3 +59,11 @@ def test_every_wait_has_words_without_gaps(awaited):
         assert "{" not in line
         assert "None" not in line
         assert line.endswith(".")
+
+
+def test_a_copy_of_a_running_node_is_named_with_what_to_do():
+    assert explain_key_in_use([]) == []
+    first, second = explain_key_in_use(["Ada", "Bo"])
+    assert "Ada, Bo" in first
+    assert "does not vote" in first
+    assert "copy" in second
