@@ -27,15 +27,11 @@ def __init__(supply: uint256):
     self.balanceOf[msg.sender] = supply
     log Transfer(sender=empty(address), receiver=msg.sender, amount=supply)
 
-@internal
-def _move(sender: address, receiver: address, amount: uint256):
-    self.balanceOf[sender] -= amount
-    self.balanceOf[receiver] += amount
-    log Transfer(sender=sender, receiver=receiver, amount=amount)
-
 @external
 def transfer(receiver: address, amount: uint256) -> bool:
-    self._move(msg.sender, receiver, amount)
+    self.balanceOf[msg.sender] -= amount
+    self.balanceOf[receiver] += amount
+    log Transfer(sender=msg.sender, receiver=receiver, amount=amount)
     return True
 
 @external
@@ -47,5 +43,7 @@ def approve(spender: address, amount: uint256) -> bool:
 @external
 def transferFrom(owner: address, receiver: address, amount: uint256) -> bool:
     self.allowance[owner][msg.sender] -= amount
-    self._move(owner, receiver, amount)
+    self.balanceOf[owner] -= amount
+    self.balanceOf[receiver] += amount
+    log Transfer(sender=owner, receiver=receiver, amount=amount)
     return True
