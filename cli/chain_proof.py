@@ -48,6 +48,7 @@ SLOTS = 2**256
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("proof.json"), show_default=True
 )
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_target
 def proof(
     target: Target,
@@ -58,6 +59,7 @@ def proof(
     slot: tuple[str, str] | None,
     account: str | None,
     out: Path,
+    as_json: bool,
 ) -> None:
     r"""Write a file that proves a value of the state, or that there is none, at the head.
 
@@ -85,8 +87,13 @@ def proof(
     claim = run_async(_proof(target, state_key))
     _check(target.genesis, claim)
     strict_json.write_file(out, claim.to_json())
-    print_fields(f"{out} is written", _words(proof_file.describe(target.genesis, claim)))
-    click.echo(f"Verify it anywhere: hearth chain verify-proof {out} --genesis genesis.json")
+    said = proof_file.describe(target.genesis, claim)
+    if as_json:
+        print_json({"file": str(out), **said})
+    else:
+        print_fields(f"{out} is written", _words(said))
+        genesis = target.home.genesis
+        click.echo(f"Verify it anywhere: hearth chain verify-proof {out} --genesis {genesis}")
 
 
 async def _proof(target: Target, key: bytes) -> proof_file.StateProof:

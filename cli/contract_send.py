@@ -23,6 +23,8 @@ from vm.transaction import sign_transaction
 
 SEAL_WAIT_MS = 60_000
 """The node's longest."""
+NO_BLOCK = "header not found"
+"""What a node says of the state after a block that it does not know, in geth's words."""
 PROGRESS_S = 2.0
 """A block is sealed within milliseconds where all is well: a word is due only after a while."""
 
@@ -140,6 +142,10 @@ def explain(error: RpcError, known: Known, to: bytes | None) -> NoReturn:
     if error.code == Code.REVERTED and isinstance(error.data, str):
         reason = known.reason(to, bytes.fromhex(error.data[2:]))
         raise Refused(f"reverts: {reason}") from None
+    if error.message == NO_BLOCK:
+        raise Refused(
+            "the chain has no such block yet", "`hearth chain head` shows its newest"
+        ) from None
     raise Refused(error.message) from None
 
 
@@ -150,12 +156,18 @@ def resolver(target: Target) -> Callable[[str, str], bytes]:
     from here, and 0x…. In this order: a contract that calls itself by a neighbour's name must not
     get what is sent to the neighbour.
     """
-    people = target.names().values()
+    people = list(target.names().values())
     contracts = {**deployed(target.home), **ADDRESSES}
 
     def resolve(text: str, field: str) -> bytes:
         if text in contracts and (text in ADDRESSES or text not in people):
             return contracts[text]
+        if not text.startswith("0x") and text not in people:
+            names = ", ".join((*(name for name in people if " " not in name), *contracts))
+            raise Unusable(
+                f"{field}: {text!r} is neither an address nor one of {names}",
+                "a contract that was deployed from elsewhere needs its address (and --abi FILE)",
+            )
         return target.address_of(text, field)
 
     return resolve

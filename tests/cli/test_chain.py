@@ -161,7 +161,10 @@ def test_a_balance_is_proven_without_the_node(here, tmp_path):
 
 def test_absence_and_raw_keys_are_proven(here, tmp_path):
     out = tmp_path / "proof.json"
-    run("chain", "proof", "--balance", "0x" + "77" * 20, "--token", "energy", "--out", out)
+    said = run_json(
+        "chain", "proof", "--balance", "0x" + "77" * 20, "--token", "energy", "--out", out
+    )
+    assert (said["file"], said["value"]) == (str(out), None)
     result = run_json("chain", "verify-proof", out)
     assert (result["value"], result["balance"]) == (None, "0 Wh")
     run("chain", "proof", f"0x{MEMBERS_KEY.hex()}", "--out", out)

@@ -107,6 +107,10 @@ def test_the_abi_is_given_in_every_way(here, tmp_path):
 
 
 def test_what_is_not_known_is_said(here):
+    text = run("contract", "call", "Toket", "symbol", code=2).stderr
+    assert "'Toket' is neither an address nor one of" in text
+    assert "MoneyToken" in text
+    assert here.names[0] in text
     stranger = "0x" + "77" * 20
     text = run("contract", "call", stranger, "symbol", code=2).stderr
     assert "is not known here" in text

@@ -147,4 +147,5 @@ def test_a_past_block_is_looked_at(here):
     now = run_json(*args)["result"]
     assert run_json(*args, "--block", before)["result"] == now - 11
     text = run(*args, "--block", "99999", code=ExitCode.REFUSED).stderr
-    assert text.startswith("Error: ")
+    assert text.startswith("Error: the chain has no such block yet")
+    assert "hearth chain head" in text
