@@ -74,7 +74,8 @@ class PeerNetwork:
             listen: host and port to accept links at.
             genesis_hash: 32 bytes; a peer of another chain is refused.
             on_frame: called with (peer, channel, payload) for each frame.
-            on_up: called when a peer's link is open, before its first frame.
+            on_up: called when a peer's link is open, before its first frame; once more when an
+                observer has become a member.
             on_down: called when it has ended, after its last frame.
             roster: numbers the peers; None numbers `members` in their order.
             genesis: the genesis file, which a newcomer asks for.
@@ -111,11 +112,10 @@ class PeerNetwork:
             members: of the present epoch; this node is left out.
             observers: accepted candidates, which follow before they are members.
         """
-        own = self._identity.key.public
         wanted = {o.node_key: (o, True) for o in observers} | {
             m.node_key: (m, False) for m in members
         }
-        wanted.pop(own, None)
+        wanted.pop(self._identity.key.public, None)
         for peer in [p for p in self._peers.values() if p.endpoint.node_key not in wanted]:
             self._drop(peer)
         for endpoint, is_observer in wanted.values():
@@ -124,8 +124,11 @@ class PeerNetwork:
             if number not in self._peers:
                 self._peers[number] = Peer(number, endpoint)
                 self._begin(self._peers[number])
-            self._peers[number].endpoint = endpoint
-            self._peers[number].is_observer = is_observer
+            peer = self._peers[number]
+            is_admitted = peer.is_observer and not is_observer and peer.link is not None
+            peer.endpoint, peer.is_observer = endpoint, is_observer
+            if is_admitted:
+                self._on_up(number)  # Gossip and relay have not heard of it while it observed.
         self._by_certificate = {p.endpoint.certificate: n for n, p in self._peers.items()}
 
     def _drop(self, peer: Peer) -> None:

@@ -77,7 +77,8 @@ def test_an_observer_hears_what_the_chain_is_decided_by_and_nothing_else():
             assert [frame[1] for frame in observer.frames] == [Channel.CONSENSUS, Channel.READY]
             first.network.set_members(members, ())
             assert first.network.up == {1, 2}
-            assert first.changes.count(("up", 2)) == 1, "the link is the same"
+            assert first.changes.count(("up", 2)) == 2, "gossip and relay have to be told"
+            assert next(s.links for s in first.network.stats() if s.member == 2) == 1
 
     asyncio.run(scenario())
 
