@@ -92,6 +92,13 @@ PROGRAMS: dict[str, Body] = {
         before=f"32 0 MSTORE 32 32 MSTORE 32 64 MSTORE {_BIG} 96 MSTORE {_BIG} 128 MSTORE "
         f"{_BIG} 160 MSTORE",
     ),
+    # The price of a bit of the exponent has a machine word in mind, which Python has not.
+    "MODEXP, 8 bytes, long exponent": Body(
+        "8 0 1112 0 5 GAS STATICCALL POP",
+        before="8 0 MSTORE 1000 32 MSTORE 8 64 MSTORE "
+        + " ".join(f"{_BIG} {at} MSTORE" for at in range(96, 1112, 32))
+        + " 1 96 MSTORE8",
+    ),
     "CREATE, 48 kB": Body(
         "49152 0 0 CREATE POP",
         before=f"{_JUMPS << 224} 0 MSTORE",  # A jump, so that all 48 kB are searched for targets.

@@ -102,6 +102,6 @@ PRECOMPILES: MappingProxyType[bytes, Precompile] = MappingProxyType(
     }
 )
 
-COMPUTE_PER_GAS: MappingProxyType[bytes, int] = MappingProxyType({_address(3): 11, _address(5): 2})
+COMPUTE_PER_GAS: MappingProxyType[bytes, int] = MappingProxyType({_address(3): 11, _address(5): 4})
 """Where a unit of gas is more than a unit of compute: RIPEMD-160 is plain Python, and EIP-2565 has
 numbers of one machine word in mind, which Python has not."""

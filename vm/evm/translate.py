@@ -21,6 +21,9 @@ from vm.evm.program import Block, Program
 
 TRACE_INSTRUCTIONS_MAX = 400
 """A longer trace is cut."""
+TRACE_CHARS_MAX = 32_000
+"""A trace whose source is longer is cut, too: each exit writes the stack back, so that a deep stack
+and many exits would take a hundred times as long to compile as their instructions."""
 
 _UNMETERED = frozenset(
     {
@@ -69,6 +72,7 @@ class _Tracer:
         self._head = head
         self._profile = profile
         self._lines: list[str] = []
+        self._chars = 0
         self._handlers: dict[str, int] = {}
         self._stack: list[Value] = []
         self._depth = 0  # Items of the real stack that `_stack` stands for.
@@ -107,6 +111,7 @@ class _Tracer:
 
     def _emit(self, line: str, indent: int = 1) -> None:
         self._lines.append(" " * indent + line)
+        self._chars += len(line)
 
     def _variable(self, text: str, bits: int = 256) -> Value:
         self._variables += 1
@@ -244,7 +249,8 @@ class _Tracer:
             self._close_loop(1)
             return None
         block = self._program.blocks.get(target)
-        if block is None or target in self._seen or self._instructions >= TRACE_INSTRUCTIONS_MAX:
+        is_long = self._instructions >= TRACE_INSTRUCTIONS_MAX or self._chars >= TRACE_CHARS_MAX
+        if block is None or target in self._seen or is_long:
             self._exit(str(target))
             return None
         return block

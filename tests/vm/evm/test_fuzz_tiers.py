@@ -16,7 +16,7 @@ from vm.evm import expressions, tiers
 from vm.evm.compiled import Compiler
 from vm.evm.interpreter import PROGRAMS
 from vm.evm.program import Program
-from vm.evm.translate import TRACE_INSTRUCTIONS_MAX
+from vm.evm.translate import TRACE_CHARS_MAX, TRACE_INSTRUCTIONS_MAX, translate
 
 
 def test_tiers_agree_on_random_programs():
@@ -226,3 +226,17 @@ def test_compiling_waits_for_credit():
     assert compiler.compiled == 1
     run(blocks[-1])
     assert compiler.compiled == 2
+
+
+def test_a_trace_is_cut_where_its_source_grows_long():
+    """Each exit writes the stack back: a deep stack and many exits are quadratic."""
+    target = 1 + 120 + 5 * 60
+    branch = bytes.fromhex("3461") + target.to_bytes(2, "big") + bytes.fromhex("57")
+    code = b"\x5b" + b"\x36" * 120 + branch * 60 + b"\x5b"  # CALLDATASIZE; CALLVALUE, JUMPI.
+    program = Program(code)
+    offset = 0
+    while offset < len(code):
+        offset = program.decode(offset).end
+    made = translate(program, program.blocks[0], lambda _offset: 0)
+    assert TRACE_CHARS_MAX <= len(made.source) < 2 * TRACE_CHARS_MAX
+    assert 10 < made.blocks < 60
