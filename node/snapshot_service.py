@@ -6,6 +6,7 @@ nobody has the rest, the node is opened anew: on the new database, or to replay 
 """
 
 import asyncio
+import shutil
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ from node.snapshot_wire import (
     encode_snapshot_message,
 )
 from node.storage.block_write import BlockWrite
-from node.storage.store_import import BaseBlock, StoreImport
+from node.storage.store_import import BaseBlock, StoreImport, former
 from vm.block import encode_block
 from vm.receipt import logs_bloom
 
@@ -47,6 +48,8 @@ JOIN_BLOCKS_KEEPING: Final = 20_000
 GATHER_MS: Final = 400
 """After the first offer the others' are awaited for so long: more peers, more speed."""
 TICK_S: Final = 0.25
+PEERLESS_MS: Final = 15_000
+"""How long a download waits for a peer to come back, rather than begin with another block."""
 WAITING_MAX: Final = 4
 """Questions of one peer that wait for an answer."""
 SERVE_BYTES_PER_S: Final = 24 << 20
@@ -89,6 +92,7 @@ class SnapshotService:
         self._reopen = reopen
         self._may_join = may_join
         self.server = SnapshotServer(chain)
+        shutil.rmtree(former(chain.store.path), ignore_errors=True)  # What a crash left.
         self._waiting: dict[int, deque[GetPart]] = {}
         self._serving: asyncio.TimerHandle | None = None
         self._offers: dict[int, tuple[Offer, ...]] = {}
@@ -96,6 +100,8 @@ class SnapshotService:
         self._ticker: asyncio.TimerHandle | None = None
         self._into: StoreImport | None = None
         self.download: SnapshotDownload | None = None
+        self._served_ms = 0
+        """When there was a peer that serves the download."""
         self.fresh: Path | None = None
         """A finished database that is to take the place of the node's own."""
         self.has_given_up = False
@@ -163,6 +169,8 @@ class SnapshotService:
             case Gone():
                 if self.download is not None:
                     self.download.on_gone(peer, message)
+                    self._offers.pop(peer, None)
+                    self._send(peer, AskOffers())
                     self._go_on()
 
     # Serving.
@@ -228,6 +236,7 @@ class SnapshotService:
             if offer.digest in (each.digest for each in offers):
                 self.download.add_peer(other)
         _log.info("joins by a snapshot", height=offer.header.number, missing=self.download.missing)
+        self._served_ms = self._now_ms()
         self._tick()
 
     def _genesis(self) -> HandOver:
@@ -247,9 +256,11 @@ class SnapshotService:
         download = self.download
         if download is None:
             return
+        if download.peers:
+            self._served_ms = self._now_ms()
         if download.is_complete:
             self._finish(download)
-        elif download.is_refused or not download.peers:
+        elif download.is_refused or self._now_ms() - self._served_ms > PEERLESS_MS:
             self._give_up(download)
         else:
             self._perform(download.tick(self._now_ms()))

@@ -148,16 +148,21 @@ def swap(fresh: Path, path: Path) -> None:
 
     A crash between the renames leaves no database at `path`, and the node begins anew.
     """
-    former = path.with_name(path.name + ".old")
-    if former.exists():
-        shutil.rmtree(former)
+    old = former(path)
+    if old.exists():
+        shutil.rmtree(old)
     if path.exists():
-        path.rename(former)
+        path.rename(old)
     fresh.rename(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    if former.exists():
-        shutil.rmtree(former)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def former(path: Path) -> Path:
+    """Return where `swap` moves the database that it replaces, before it deletes it."""
+    return path.with_name(path.name + ".old")

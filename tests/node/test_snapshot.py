@@ -292,6 +292,45 @@ def test_peers_that_leave_and_a_snapshot_that_is_gone(original, tmp_path, quick)
         fresh.close()
 
 
+def test_all_links_break_and_come_back(original, tmp_path, quick):
+    async def run(network, chains, newcomer):
+        peer = Peer(network, 1, chains[0].chain, tmp_path / "x")
+        me = Peer(network, 0, newcomer.chain, tmp_path / "newcomer" / "chain.join")
+        await until(lambda: me.service.download is not None and me.service.download.missing < 200)
+        network.cut(0, 1)
+        await asyncio.sleep(0.1)
+        assert me.service.download.peers == ()
+        network.heal(0, 1)
+        await until(lambda: me.reopens)
+        for each in (me, peer):
+            each.service.close()
+        return me
+
+    with street(original, tmp_path, servers=1) as (network, chains, newcomer):
+        me = asyncio.run(run(network, chains, newcomer))
+        assert (me.rests, me.service.has_given_up) == (1, False)
+        adopt(tmp_path, newcomer, me).close()
+
+
+def test_nobody_comes_back(original, tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(snapshot_service, "PEERLESS_MS", 50)
+
+    async def run(network, chains, newcomer):
+        peer = Peer(network, 1, chains[0].chain, tmp_path / "x")
+        me = Peer(network, 0, newcomer.chain, tmp_path / "newcomer" / "chain.join")
+        await until(lambda: me.service.download is not None and me.service.download.missing < 200)
+        network.cut(0, 1)
+        await until(lambda: me.reopens)
+        for each in (me, peer):
+            each.service.close()
+        return me
+
+    with street(original, tmp_path, servers=1) as (network, chains, newcomer):
+        me = asyncio.run(run(network, chains, newcomer))
+        assert me.service.has_given_up
+        assert me.service.fresh is None
+
+
 def test_a_download_goes_on_where_it_stopped(original, tmp_path, quick):
     async def half(network, chains, newcomer):
         peer = Peer(network, 1, chains[0].chain, tmp_path / "x")
