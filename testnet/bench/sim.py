@@ -1,18 +1,25 @@
 """`hearth bench sim`: how fast the simulator runs the real consensus core."""
 
+from collections.abc import Sequence
+
 from consensus.sim.fuzz import NS, run_seeds
+from testnet.bench import sizes
 
 SEEDS = 200
 """About ten seconds; the sizes of the member set are drawn as in `hearth fuzz`."""
 
 
-def run(seeds: int = SEEDS) -> dict[str, object]:
+def run(
+    seeds: int = SEEDS, members: Sequence[int] = sizes.SIZES, blocks: int = sizes.BLOCKS
+) -> dict[str, object]:
     """Run seeds in one process with the keyed-hash stand-in for signatures.
 
     Returns:
         `messages_per_s` delivered and `seeds_per_s`, both for a second of processor time, and
-        the sizes `n`.
+        the sizes `n`; and for each number of `members` what a block takes, in virtual time with
+        the costs that stand beside.
     """
+    sign_us, verify_us = sizes.signature_costs()
     report = run_seeds(range(seeds), NS, workers=1)
     return {
         "messages_per_s": report.messages_per_s,
@@ -21,4 +28,13 @@ def run(seeds: int = SEEDS) -> dict[str, object]:
         "seeds": report.seeds,
         "messages": report.messages,
         "violations": len(report.violations),
+        "costs_us": {
+            "sign": round(sign_us, 1),
+            "verify": round(verify_us, 1),
+            "link": sizes.LINK_US,
+            "sync": sizes.SYNC_US,
+            "execute": sizes.EXECUTE_US,
+            "frame": sizes.FRAME_US,
+        },
+        "members": [sizes.measure(n, (sign_us, verify_us), blocks).to_json() for n in members],
     }
