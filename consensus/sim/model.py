@@ -25,11 +25,9 @@ class Bug(Enum):
 
     FORGETS_CERTIFICATE = "a VIEW-CHANGE says that nothing was prepared (rule 1)"
     BELIEVES_NEW_VIEW = "a NEW-VIEW is not checked (rule 1)"
-    SMALL_CERTIFICATE = "a certificate has a PREPARE too few (rule 2)"
     SMALL_QUORUM = "two votes are a quorum (rule 3)"
     LOWEST_VIEW_WINS = "the certificate of the lowest view is chosen (rule 4)"
     VOTES_BELOW = "votes go on in views below the one asked for (rule 10)"
-    MIXES_VIEWS = "COMMITs of two views decide together (rule 10)"
 
 
 @final
@@ -71,7 +69,6 @@ class Model:
         """By view: a correct member, or BYZANTINE."""
         self._bug = bug
         self._quorum = 2 if bug is Bug.SMALL_QUORUM else 3
-        self._prepares = self._quorum - (2 if bug is Bug.SMALL_CERTIFICATE else 1)
         self._views = range(len(leaders))
         free = [i for i in range(CORRECT) if i not in leaders]
         self._renamings = [
@@ -98,12 +95,6 @@ class Model:
 
     def decided(self, state: State) -> set[int]:
         """Blocks for which enough COMMITs exist, the Byzantine member's included."""
-        if self._bug is Bug.MIXES_VIEWS:
-            return {
-                block
-                for block in BLOCKS
-                if sum(2 * block + 1 in member.votes for member in state) + 1 >= self._quorum
-            }
         return {
             block
             for view in self._views
@@ -151,7 +142,7 @@ class Model:
         for block in BLOCKS:
             voters = [i for i in range(CORRECT) if state[i].votes[view] // 2 == block]
             others = sum(i != leader for i in voters) + (leader != BYZANTINE)
-            if (leader == BYZANTINE or leader in voters) and others >= self._prepares:
+            if (leader == BYZANTINE or leader in voters) and others >= self._quorum - 1:
                 found.add(block)
         return found
 

@@ -30,7 +30,14 @@ def test_no_state_of_three_views_has_two_decided_blocks(leaders):
     assert verdict.carried > 50_000
 
 
-@pytest.mark.parametrize("bug", FORKS_IN, ids=[bug.name for bug in FORKS_IN])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, marks=pytest.mark.slow) if len(FORKS_IN[bug]) > 2 else bug
+        for bug in FORKS_IN
+    ],
+    ids=[bug.name for bug in FORKS_IN],
+)
 def test_a_planted_bug_forks(bug):
     verdict = check(FORKS_IN[bug], bug)
     model = Model(FORKS_IN[bug], bug)
