@@ -29,7 +29,7 @@ from node.errors import ConfigError, StorageError
 from node.failure import failure_in, spawn
 from node.gossip import Gossip
 from node.home import Home, HomeKeys, load_config, load_genesis, load_home_keys, load_token
-from node.join import fetch_genesis
+from node.join import fetch_genesis, inviting_nodes
 from node.last_words import LastWords, stop_reason
 from node.log import log_block, set_up
 from node.lookout import Lookout
@@ -125,6 +125,7 @@ class Node:
             replica=lambda: self.driver.replica,
             keys=OwnKeys(node=key, account=keys.household.account, load_next=keys.load_next),
             elsewhere=config.peers,
+            invited_by=inviting_nodes(home),
             on_rotated=on_rotated,
             on_work=self.driver.work_may_wait,
         )

@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 
 from crypto.keys import NodeKey
+from node.community import NodeRecord
 from node.config import Address, parse_address
 from node.errors import ConfigError
 from node.home import Home, load_household, read_password
@@ -160,6 +161,22 @@ def _hex(value: Any, field: str, length: int | None = None) -> bytes:
     if length is not None and len(data) != length:
         raise ConfigError(field, f"must be {length} bytes, got {len(data)}")
     return data
+
+
+def inviting_nodes(home: Home) -> tuple[NodeRecord, ...]:
+    """Return the members of the home's invite, if it has one; raises ConfigError."""
+    if not home.invite.exists():
+        return ()
+    return tuple(
+        NodeRecord(
+            account=bytes(20),
+            node_key=host.node_key,
+            endpoint=host.endpoint,
+            name=host.name,
+            certificate=host.certificate,
+        )
+        for host in Invite.load(home.invite).members
+    )
 
 
 async def fetch_genesis(home: Home, password: str | None, stopped: "asyncio.Future[Any]") -> None:

@@ -5,7 +5,7 @@ the activation into the next block, takes up its own new node key, asks for a ne
 its vote log was lost, and keeps the community's shared key in being.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -16,7 +16,7 @@ from consensus.replica import Replica
 from crypto.errors import DecodeError
 from crypto.keys import AccountKey, NodeKey
 from node.chain import Chain
-from node.community import Change, call_data, endpoints, is_governed, read_key_state
+from node.community import Change, NodeRecord, call_data, endpoints, is_governed, read_key_state
 from node.config import Address
 from node.directory import Directory
 from node.errors import MempoolFull
@@ -67,6 +67,7 @@ class Members:
         replica: Callable[[], Replica],
         keys: OwnKeys,
         elsewhere: Mapping[str, Address],
+        invited_by: Sequence[NodeRecord] = (),
         on_rotated: Callable[[], None],
         on_work: Callable[[], None],
     ) -> None:
@@ -80,6 +81,8 @@ class Members:
             replica: returns the present one.
             keys: this household's.
             elsewhere: addresses by name that are used in place of the published ones.
+            invited_by: members of the invite, whom this node may ask while the state that it has
+                is too old to name whoever is one today.
             on_rotated: called when another key of this node has become the member's.
             on_work: called when an activation may be possible.
         """
@@ -91,6 +94,7 @@ class Members:
         self._keys = keys
         self._next: NodeKey | None = None
         self._elsewhere = elsewhere
+        self._invited_by = tuple(invited_by)
         self._on_rotated = on_rotated
         self._on_work = on_work
         self._doubt_ticks = 0
@@ -108,13 +112,17 @@ class Members:
     def _refresh(self) -> None:
         community, membership = self._directory.community, self._chain.membership()
         members = [node for node in community.nodes if node.node_key in membership.members]
+        peers = [*members]
+        if self._keys.node.public not in membership.members:
+            known = {node.node_key for node in members}
+            peers += [node for node in self._invited_by if node.node_key not in known]
         observers = [
             change.newcomer
             for change in community.changes
             if change.newcomer is not None and change.newcomer.node_key not in membership.members
         ]
         self._network.set_members(
-            endpoints(members, self._elsewhere), endpoints(observers, self._elsewhere)
+            endpoints(peers, self._elsewhere), endpoints(observers, self._elsewhere)
         )
         numbers = (self._network.number_of(node.node_key) for node in members)
         self._relay.set_members(number for number in numbers if number is not None)

@@ -238,9 +238,9 @@ class Traffic:
             self.sealed += 1
             nonce += 1
 
-    async def reach(self, count):
+    async def reach(self, count, timeout_s=30):
         """Wait until so many calls are sealed."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(timeout_s):
             while self.sealed < count:  # noqa: ASYNC110  What is awaited is another process.
                 await asyncio.sleep(0.05)
 

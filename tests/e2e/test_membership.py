@@ -12,6 +12,7 @@ from cli.main import main
 from cli.node_rotation import rotation_arguments
 from crypto.keystore import HouseholdKeys
 from node.rpc.client import RpcClient
+from node.snapshot_service import JOIN_BLOCKS
 from testnet.cluster import Cluster
 from testnet.launcher import UpOptions, up
 from testnet.layout import TestnetLayout
@@ -223,6 +224,47 @@ def run_beside(community, copy):
     community.cluster.processes.start("node-copy", ["node", "run", "--home", str(copy)])
     token = (copy / "rpc.token").read_text().strip()
     return RpcClient("http://127.0.0.1:32701", token)
+
+
+def test_a_newcomer_finds_a_chain_whose_founders_have_all_changed_their_keys(options):
+    """The genesis file names nobody whom it could link with; its invite does."""
+
+    async def run():
+        async with await up(options, quiet) as cluster:
+            community = Community(cluster, BASE_PORT)
+            founders = [cluster.keys(name) for name in cluster.names]
+            for epoch, name in enumerate(cluster.names, 1):
+                home = cluster.layout.household(name).home
+                await rotate(community, name, cluster.keys(name), home)
+                for each in cluster.names:
+                    await community.until(
+                        cluster.client(each),
+                        lambda s, n=epoch: s["epoch"] == n and votes(s) and s["peersUp"] == 3,
+                        "not rotated",
+                    )
+            via = cluster.names[3]
+            async with Traffic(community, founders[3], via) as load:
+                await load.reach(JOIN_BLOCKS + 100, timeout_s=120)
+            newcomer = community.newcomer()
+            folder = cluster.layout.home
+            first = str(cluster.layout.household(cluster.names[0]).home)
+            await asyncio.to_thread(
+                hearth,
+                "members",
+                "invite",
+                "--out",
+                folder / "new0" / "invite.json",
+                "--home",
+                first,
+            )
+            newcomer.start()
+            await community.admit(newcomer, founders[:3])
+            await community.until(
+                newcomer.client, lambda s: s["members"] == 5 and votes(s), "does not vote"
+            )
+            await community.close()
+
+    asyncio.run(run())
 
 
 def test_the_commands_bring_a_household_in_and_give_it_a_new_key(options):
