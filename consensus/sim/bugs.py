@@ -18,7 +18,7 @@ from consensus.certificates import (
 )
 from consensus.config import ConsensusConfig
 from consensus.errors import CorruptLog, DoubleSign
-from consensus.events import Applied, Apply, Persist, Send, Validate
+from consensus.events import Applied, Apply, Persist, Reason, Send, Validate
 from consensus.membership import MemberIndex, Membership, Term, View
 from consensus.messages import (
     Commit,
@@ -31,6 +31,8 @@ from consensus.messages import (
     ViewChange,
     Vote,
 )
+from consensus.normal_case import When, when
+from consensus.normal_case import on_vote as on_vote_rightly
 from consensus.quorum import Quorum
 from consensus.recovery import restore as restore_rightly
 from consensus.replica import _applied as applied_rightly
@@ -350,3 +352,15 @@ def decided_across_digests(commits: Sequence[Commit | None], q: int) -> tuple[Di
             signatures = tuple((v.sender, v.signature) for v in same[:q])
             return first.digest, Seal(view=first.slot.view, signatures=signatures)
     return None
+
+
+def is_always_open(_s: State) -> bool:
+    """Find something open where nothing is, so that timers run while idle."""
+    return True
+
+
+def blame_for_being_late(s: State, sender: MemberIndex, vote: Vote) -> None:
+    """Hold a vote for a decided height against its sender."""
+    if when(s, vote) is When.PAST:
+        s.suspect(sender, Reason.BAD_SLOT, "for a height that is decided")
+    on_vote_rightly(s, sender, vote)

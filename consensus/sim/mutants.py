@@ -30,6 +30,7 @@ from consensus.sim import bugs
 from consensus.sim.faults import (
     BLACKOUTS,
     CENSORED,
+    CRASHES,
     DEFAULT,
     DISKS,
     FEW_TOLD,
@@ -352,5 +353,18 @@ MUTANTS: tuple[Mutant, ...] = (
         name="prepares_across_digests",
         scenario="liar_prepares_another_block",
         profile=LIARS,
+    ),
+    _mutant(
+        "15",
+        "timers run while nothing is open",
+        _set(State, "is_open", property(bugs.is_always_open)),
+        name="timers_run_while_idle",
+        profile=CRASHES,
+    ),
+    _mutant(
+        "36",
+        "a correct member is suspected because its vote came late",
+        _swap(normal_case.on_vote, bugs.blame_for_being_late),
+        name="late_votes_suspected",
     ),
 )
