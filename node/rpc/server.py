@@ -33,6 +33,9 @@ from node.snapshot_server import SnapshotServer
 
 SESSIONS_MAX = 64
 """WebSocket connections at the same time."""
+CONNECTIONS_MAX = 512
+"""Of all kinds at the same time. More are closed at once: a process has about a thousand files to
+open, and the members' links need theirs."""
 PING_S = 30
 """A WebSocket client that does not answer a ping for half as long is dropped."""
 _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -105,6 +108,7 @@ class RpcServer:
         self._hosts = _LOOPBACK_NAMES | {config.host}
         self._sockets: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     @property
     def connections(self) -> int:
@@ -138,10 +142,19 @@ class RpcServer:
         app.on_shutdown.append(self._close_sockets)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._config.host, self._config.port).start()
+        serve = self._runner.server
+        assert serve is not None, "it is made by setup"
+
+        def accept() -> asyncio.Protocol:
+            return serve() if len(serve.connections) < CONNECTIONS_MAX else _Refused()
+
+        host, port = self._config.host, self._config.port
+        self._listener = await asyncio.get_running_loop().create_server(accept, host, port)
 
     async def stop(self) -> None:
         """Close all connections and stop listening."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -231,6 +244,15 @@ class RpcServer:
 
     async def _serve_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+@final
+class _Refused(asyncio.Protocol):
+    """A connection for which there is no room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it: the caller sees that at once, and may try again."""
+        transport.close()
 
 
 async def _answer_page(

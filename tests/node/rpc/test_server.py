@@ -183,3 +183,29 @@ def test_metrics_have_cometbfts_names():
             assert line in lines, line
 
     run(scenario)
+
+
+def test_connections_are_bounded_and_those_that_end_make_room(monkeypatch):
+    monkeypatch.setattr("node.rpc.server.CONNECTIONS_MAX", 3)
+
+    async def opened(rig):
+        """Return a connection that says nothing, and whether it is kept."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        try:
+            async with asyncio.timeout(0.2):
+                return writer, await reader.read(1) != b""
+        except TimeoutError:
+            return writer, True
+
+    async def scenario(rig):
+        found = [await opened(rig) for _ in range(5)]
+        assert [is_kept for _, is_kept in found] == [True] * 3 + [False] * 2
+        found[0][0].close()
+        await asyncio.sleep(0.1)
+        found += [await opened(rig) for _ in range(2)]
+        assert [is_kept for _, is_kept in found[5:]] == [True, False]
+        for writer, _ in found:
+            writer.close()
+        await asyncio.sleep(0)  # A closed writer says so in the next turn.
+
+    run(scenario)
