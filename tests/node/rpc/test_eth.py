@@ -6,6 +6,9 @@ import pytest
 
 from crypto import abi
 from node.rpc.client import RpcError
+from node.rpc.filters import Filters
+from node.rpc.handlers_eth import EthMethods
+from node.rpc.values import Args
 from tests.node.cluster import account_key
 from tests.node.rpc.rig import serving
 from tests.vm.chain import TOY, call_data
@@ -320,6 +323,23 @@ def test_filters_report_what_is_new_once():
         assert await client.call("eth_uninstallFilter", logs) is False
         error = await refusal(client, "eth_getFilterChanges", logs)
         assert (error.code, error.message) == (-32000, "filter not found")
+
+    run(scenario)
+
+
+def test_a_long_fee_history_lets_others_in_between(monkeypatch):
+    monkeypatch.setattr("node.rpc.handlers_eth.FEE_HISTORY_SLICE", 2)
+
+    async def scenario(rig, client):
+        for nonce in range(4):
+            rig.chain.submit(rig.transfer(0, 1, 5 + nonce))
+            rig.seal()
+        methods = EthMethods(rig.chain, lambda: 0, Filters(rig.chain, lambda: 0))
+        asked = methods.fee_history(Args(["0x5", "latest", []]))
+        assert [asked.send(None) for _ in range(2)] == [None, None]
+        with pytest.raises(StopIteration) as ended:
+            asked.send(None)
+        assert len(ended.value.value["gasUsedRatio"]) == 5
 
     run(scenario)
 
