@@ -1,6 +1,8 @@
 """Each known bug is caught, and each directed history passes on the core as it stands."""
 
+import re
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +66,20 @@ def test_a_bug_that_nothing_finds_in_time_survives():
 def test_the_table_has_a_bug_for_every_rule_that_is_code_here():
     assert {int(mutant.rule) for mutant in MUTANTS} >= RULES_REQUIRED
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_the_specification_maps_every_rule_to_tests_and_mutants_that_exist():
+    root = Path(__file__).parents[3]
+    section = (root / "docs/spec/consensus.md").read_text("utf-8").split("## 14. ")[1]
+    rows = re.findall(r"^\| (\d+) \|(.*)\|(.*)\|(.*)\|$", section, re.MULTILINE)
+    assert [int(rule) for rule, *_ in rows] == list(range(1, 39))
+    tests = "".join(path.read_text("utf-8") for path in (root / "tests").rglob("test_*.py"))
+    for rule, _, test, mutants in rows:
+        for name in re.findall(r"`(\w+)`", test):
+            assert f"def {name}(" in tests, name
+        planted = [mutant.name for mutant in MUTANTS if mutant.rule == rule]
+        named = re.findall(r"`(\w+)`", mutants)
+        assert planted == named or (not planted and len(mutants) > 10), rule
 
 
 def test_every_bug_is_planted_once():
