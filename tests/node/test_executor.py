@@ -233,7 +233,7 @@ def test_a_candidate_that_can_never_run_leaves_the_pool(chain):
     """The nonce was used by another transaction that this node did not know."""
     chain.submit(make_tx(GENESIS, 0, 0))
     chain.submit(make_tx(GENESIS, 0, 1))
-    stranger = open_chain(chain.store._path.parent / "stranger")
+    stranger = open_chain(chain.store.path.parent / "stranger")
     stranger.submit(make_tx(GENESIS, 0, 0, data=b"another"))
     executed = stranger.build()
     chain.apply(sealed(executed))
