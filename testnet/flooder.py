@@ -7,6 +7,7 @@ From the fourth it is cut off and banned, and comes back.
 
 import asyncio
 import json
+import logging
 import random
 import ssl
 import sys
@@ -236,6 +237,7 @@ def run(layout: TestnetLayout, name: str, seconds: float, seed: int) -> Sent:
 def main(arguments: list[str]) -> None:
     """Flood, and print what was sent as JSON. Arguments: root, testnet, household, seconds."""
     root, testnet, name, seconds = arguments
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # It warns of each write to a closed link.
     sent = run(TestnetLayout.of(testnet, Path(root)), name, float(seconds), seed=1)
     report = {
         "frames": dict(sorted(sent.frames.items())),
