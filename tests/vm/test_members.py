@@ -1,7 +1,7 @@
 """The member set of the state and consensus's membership are one thing; its encoding is one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from consensus import config
@@ -74,6 +74,7 @@ def test_what_decodes_encodes_to_the_same(raw, data):
 
 @given(SETS, st.integers(0, 10**6), KEYS)
 def test_the_next_set_begins_with_an_epoch_and_a_term_of_its_own(members, ahead, keys):
+    assume(members.epoch < 2**63 - 1)  # The last one has none: no chain lives to see it.
     height = members.first_height + ahead
     after = members.next(height, sorted(keys))
     assert after.epoch == members.epoch + 1
