@@ -43,7 +43,7 @@ def lose_patience(s: State) -> bool:
 
 
 def arrange(s: State) -> None:
-    """Set the deadlines that the state calls for, and send what is due."""
+    """Set the deadlines that the state calls for, send what is due, and say when to wake."""
     if s.halted is not None:
         return
     _arrange_timers(s)
@@ -53,12 +53,11 @@ def arrange(s: State) -> None:
     if due_ms is not None and s.now_ms >= due_ms:
         broadcast_status(s)
         ask_heads_again(s)
-
-
-def wake_at(s: State) -> int | None:
-    """The next instant at which a Tick matters."""
-    times = (status_due_ms(s), s.timers.progress_deadline, s.timers.view_deadline)
-    return min((t for t in times if t is not None), default=None)
+        due_ms = status_due_ms(s)
+    for deadline_ms in (s.timers.progress_deadline, s.timers.view_deadline):
+        if deadline_ms is not None and (due_ms is None or deadline_ms < due_ms):
+            due_ms = deadline_ms
+    s.wake_ms = due_ms
 
 
 def status_due_ms(s: State) -> int | None:

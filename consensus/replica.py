@@ -131,10 +131,12 @@ class Replica:
         if s.halted is not None:
             return ()
         s.effects = []
+        is_first = s.started_ms is None
         try:
             pacemaker.begin_step(s, now_ms)
             _take(s, event)
-            _settle(s)
+            if is_first or not _changes_no_table(event):
+                _settle(s)
             if pacemaker.lose_patience(s):
                 _settle(s)
             pacemaker.arrange(s)
@@ -147,7 +149,7 @@ class Replica:
     @property
     def wake_at(self) -> int | None:
         """The next instant at which a `Tick` matters; None when only an event can."""
-        return None if self._s.halted is not None else pacemaker.wake_at(self._s)
+        return None if self._s.halted is not None else self._s.wake_ms
 
     def waiting_for(self) -> Waiting:
         """What is awaited, from whom, since when: the answer to "why is nothing decided"."""
@@ -284,6 +286,13 @@ class Replica:
             "accused": len(s.accused),
             "signed": 0 if s.signer is None else len(s.signer),
         }
+
+
+def _changes_no_table(event: Event) -> bool:
+    """Whether no rule that did not apply before can apply now: most events are such."""
+    if type(event) is Receive:
+        return type(event.message) is Status
+    return type(event) is Tick
 
 
 def _take(s: State, event: Event) -> None:

@@ -93,6 +93,8 @@ class State:
         self.is_building = False
         self.applying: SealedBlock | None = None
         self.timers = Timers(config)
+        self.wake_ms: int | None = None
+        """The next instant at which a Tick matters; set at the end of every step."""
         self.progressed_ms = 0
         """When the head or the view last moved."""
         self.verified: dict[Head | PreparedCertificate, None] = {}
