@@ -117,7 +117,10 @@ def _add_newer(plan: FaultPlan, profile: Profile) -> FaultPlan:
         for _ in range(rng.randint(1, 4)):
             start, end = _draw_span(rng, plan.safety_ms, 1_500)
             instance = rng.randrange(len(plan.identities))
-            full.append(DiskFull(start_ms=start, end_ms=end, instance=instance))
+            if not any(
+                f.start_ms < start < f.end_ms for f in plan.faults if isinstance(f, Blackout)
+            ):
+                full.append(DiskFull(start_ms=start, end_ms=end, instance=instance))
     disrupters = tuple(i for i in plan.liars if enabled(profile.disrupter_permille))
     return replace(plan, faults=(*plan.faults, *full), disrupters=disrupters)
 
