@@ -31,11 +31,15 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -q -m "not slow and not e2e"
 
+# The end-to-end tests mostly wait, so they run beside the others; their words come after.
 test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q
+	@log=$$(mktemp); $(BIN)/pytest -q -p no:cacheprovider -m e2e >$$log 2>&1 & e2e=$$!; \
+	$(BIN)/pytest -q -m "not e2e"; rest=$$?; \
+	echo "waiting for the end-to-end tests"; wait $$e2e; ended=$$?; cat $$log; rm -f $$log; \
+	exit $$((rest || ended))
 
 fuzz: $(STAMP)
 	$(BIN)/hearth fuzz --seeds 20000

@@ -66,7 +66,7 @@ def symbol() -> String[32]:
 
 @external
 @view
-def eip712Domain() -> (bytes1, String[32], String[32], uint256, address, bytes32, DynArray[uint256, 1]):
+def eip712Domain() -> (bytes1, String[64], String[32], uint256, address, bytes32, DynArray[uint256, 1]):
     return staticcall MONEY.eip712Domain()
 
 @external
