@@ -16,10 +16,10 @@ from tests.cli.street import run, run_json
 NO_JSON = {
     # They act, or run until they are stopped; what they print is not data.
     "agent run", "genesis new", "keys member", "keys new", "keys restore", "keys words",
-    "chain proof", "meters audit", "meters certify", "meters revoke", "meters run",
-    "members candidate", "members evict", "members propose", "members vote", "node init",
-    "node run", "ramp attest-file", "ramp confirm", "testnet logs", "testnet reset",
-    "testnet stop", "testnet up",
+    "chain seal", "meters audit", "meters certify", "meters revoke", "meters run",
+    "members candidate", "members evict", "members invite", "members propose", "members rekey",
+    "members rotate", "members vote", "node init", "node join", "node run", "ramp attest-file",
+    "ramp confirm", "testnet logs", "testnet reset", "testnet stop", "testnet up",
 }  # fmt: skip
 
 
