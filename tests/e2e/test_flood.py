@@ -14,7 +14,7 @@ def test_a_flood_stops_nobody_and_fills_no_memory(tmp_path):
     """`hearth testnet flood --seconds 300` does the same for as long as the promise says."""
 
     async def run():
-        async with open_bed(4, tmp_path, 34_600, lambda _line: None) as bed:
+        async with open_bed(4, tmp_path, 31_900, lambda _line: None) as bed:
             return await flood(bed, 15.0)
 
     report = asyncio.run(asyncio.wait_for(run(), 180))
