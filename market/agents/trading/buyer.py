@@ -57,6 +57,7 @@ class _Thread:
     """Order among equal prices: differs from buyer to buyer, so they do not all ask the same."""
     proposal: _Proposal | None = None
     asked_round: int = -1
+    asked_quantity: int = 0
     is_awaited: bool = False
     """Asked in this round and not answered yet."""
     is_exhausted: bool = False
@@ -209,6 +210,7 @@ class BuyerAgent:
             if thread.asked_round == self._round or not self._is_worth_asking(thread):
                 continue
             thread.asked_round = self._round
+            thread.asked_quantity = quantity
             thread.is_awaited = True
             bids.append(
                 self._pen.write(
@@ -242,7 +244,7 @@ class BuyerAgent:
             if not self._takes(proposal.price):
                 messages.append(self._reject(thread, proposal))
                 proposal.quantity = 0
-            elif self.uncommitted and self._slots and self._may_add(thread.seller.account):
+            elif self.uncommitted and self._may_add(thread, proposal):
                 messages.append(self._accept(thread, proposal, now_ms))
         return tuple(messages)
 
@@ -259,11 +261,21 @@ class BuyerAgent:
         by_size = -proposal.quantity if self._slots <= FEW_SLOTS else 0
         return by_size, proposal.price, thread.tie
 
-    def _may_add(self, seller: bytes) -> bool:
-        """Whether one more agreement with the account is not too many, over all its offers."""
+    def _may_add(self, thread: _Thread, proposal: _Proposal) -> bool:
+        """Whether one more agreement is not too many; the last one is not spent on a crumb.
+
+        While another acceptance may fail, or the seller could propose more than was asked for, the
+        last agreement with the account could be wanted for much more; in the last round it cannot.
+        """
         waiting = [each.agreement for each in self._outstanding.values()]
         agreed = (*self.agreements.values(), *waiting)
-        return sum(each.terms.seller == seller for each in agreed) < AGREEMENTS_PER_PAIR_MAX
+        account = thread.seller.account
+        among_pair = sum(each.terms.seller == account for each in agreed)
+        left = min(self._slots, AGREEMENTS_PER_PAIR_MAX - among_pair)
+        if left != 1 or self._round == self._schedule.rounds - 1:
+            return left > 0
+        is_all_it_has = proposal.quantity < thread.asked_quantity
+        return not waiting and (is_all_it_has or proposal.quantity >= self.uncommitted)
 
     def _is_accepting(self, thread: _Thread) -> bool:
         return any(each.thread is thread for each in self._outstanding.values())

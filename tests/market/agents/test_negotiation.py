@@ -1,7 +1,7 @@
 """Negotiation among many: sells out, never twice, inside the band, whatever the relay does."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crypto.keys import verify_account
@@ -29,6 +29,7 @@ def test_an_honest_relay_sells_out_exactly(offers, calls, seed) -> None:
 
 
 @settings(max_examples=30)
+@example([1, 3, 1, 1, 144, 1, 90], [1, 4, 181, 3, 1, 1, 93], 1588, 0.091796875, 0.09375)
 @given(
     offers=quantities,
     calls=quantities,
