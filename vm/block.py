@@ -18,8 +18,8 @@ BLOCK_BYTES_MAX = 1024 * 1024
 """Encoded block; two proposals fit a peer's receive buffer."""
 BLOCK_TXS_MAX = 2000
 """Above what the block's gas allows at 21,000 each, so gas is what limits by default."""
-HEADER_BYTES = 184
-"""Three 64-bit numbers and five digests, big-endian, in the order of the fields."""
+HEADER_BYTES = 192
+"""Four 64-bit numbers and five digests, big-endian, in the order of the fields."""
 
 _BLOCK_TAG = b"hearth/block"
 _U63 = 2**63  # Numbers stay below, so that any language reads them as signed 64-bit.
@@ -31,6 +31,9 @@ _DIGESTS = ("parent_hash", "transactions_root", "state_root", "receipts_root", "
 class Header:
     """What consensus votes on by its hash, and what a light client verifies against."""
 
+    version: int
+    """Protocol by whose rules the block is made (`vm.protocol`); first, so that a later one may
+    change what follows."""
     number: int
     """Height; 0 is genesis."""
     parent_hash: Digest
@@ -49,6 +52,7 @@ class Header:
 
     def __post_init__(self) -> None:
         for name, number in (
+            ("version", self.version),
             ("number", self.number),
             ("time_ms", self.time_ms),
             ("gas_used", self.gas_used),
@@ -61,9 +65,10 @@ class Header:
                 raise DecodeError(f"header.{name}", f"must be 32 bytes, got {len(digest)}")
 
     def to_bytes(self) -> bytes:
-        """Return the 184 bytes that are hashed."""
+        """Return the HEADER_BYTES that are hashed."""
         return b"".join(
             (
+                self.version.to_bytes(8, "big"),
                 self.number.to_bytes(8, "big"),
                 self.parent_hash,
                 self.time_ms.to_bytes(8, "big"),
@@ -95,14 +100,15 @@ def decode_header(data: bytes) -> Header:
     if len(data) != HEADER_BYTES:
         raise DecodeError("header", f"must be {HEADER_BYTES} bytes, got {len(data)}")
     return Header(
-        number=int.from_bytes(data[:8], "big"),
-        parent_hash=Digest(data[8:40]),
-        time_ms=int.from_bytes(data[40:48], "big"),
-        transactions_root=Digest(data[48:80]),
-        state_root=Digest(data[80:112]),
-        receipts_root=Digest(data[112:144]),
-        next_members_hash=Digest(data[144:176]),
-        gas_used=int.from_bytes(data[176:], "big"),
+        version=int.from_bytes(data[:8], "big"),
+        number=int.from_bytes(data[8:16], "big"),
+        parent_hash=Digest(data[16:48]),
+        time_ms=int.from_bytes(data[48:56], "big"),
+        transactions_root=Digest(data[56:88]),
+        state_root=Digest(data[88:120]),
+        receipts_root=Digest(data[120:152]),
+        next_members_hash=Digest(data[152:184]),
+        gas_used=int.from_bytes(data[184:], "big"),
     )
 
 
@@ -134,7 +140,7 @@ def block_digest(data: bytes) -> Digest:
         InvalidBlock: OVERSIZED, MALFORMED or WRONG_TRANSACTIONS_ROOT.
     """
     header, raws = _split(data)
-    if header[48:80] != list_root(raws):
+    if header[56:88] != list_root(raws):
         message = "must be the root of the transactions that follow"
         raise InvalidBlock(BlockReason.WRONG_TRANSACTIONS_ROOT, "header.transactions_root", message)
     return tagged_hash(_BLOCK_TAG, header)

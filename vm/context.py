@@ -12,6 +12,7 @@ from vm import accounts, deadlines, gas, members
 from vm.errors import Revert
 from vm.genesis import Genesis, Params
 from vm.members import MemberSet, NextMembers
+from vm.protocol import Schedule, Step, read_schedule, write_schedule
 from vm.receipt import Log
 from vm.state import Journal
 
@@ -371,6 +372,23 @@ class CallContext:
         changed = members.read_members(run.journal).next(self.height, keys)
         members.write_members(run.journal, changed)
         return changed
+
+    def protocol_schedule(self) -> Schedule:
+        """Return which rules are in force at which height."""
+        schedule = read_schedule(self._run.journal)
+        self._run.charge(gas.READ)
+        return schedule
+
+    def schedule_protocol(self, step: Step) -> None:
+        """Have `step.version` in force from its height, above this block's, on.
+
+        For the contract with GOVERNS_MEMBERS only, which has checked that the step follows.
+        """
+        assert not self._is_view, "a view must not change the rules"
+        run = self._run
+        assert run.host.contracts[self.self_address].GOVERNS_MEMBERS, "does not govern"
+        assert step.first_height > self.height, "the rules of a block stand before it"
+        write_schedule(run.journal, read_schedule(run.journal).then(step))
 
     def _check_privileged(self) -> None:
         assert not self._is_view, "a view must not change accounts"

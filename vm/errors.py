@@ -88,6 +88,7 @@ class BlockReason(IntEnum):
     DEADLINE_MISSING = 12
     DEADLINE_NOT_DUE = 13
     EMPTY = 14
+    WRONG_VERSION = 15
 
 
 @final
@@ -174,3 +175,27 @@ class CallReverted(VmError):
     def __reduce__(self) -> tuple[type["CallReverted"], tuple[bytes, str]]:
         """Pickle by all arguments: a worker process may hand the error back."""
         return (CallReverted, (self.output, self.error))
+
+
+@final
+class UnsupportedProtocol(VmError):
+    """A block is due by rules that this software does not know: it can do nothing but wait.
+
+    No fault of the block's, so nobody may take it for an invalid one.
+
+    Attributes:
+        version: in force at the block's height.
+        height: of the block.
+    """
+
+    def __init__(self, version: int, height: int) -> None:
+        super().__init__(
+            f"block {height} is made by protocol version {version}, "
+            "which this software does not support: it needs an update"
+        )
+        self.version = version
+        self.height = height
+
+    def __reduce__(self) -> tuple[type["UnsupportedProtocol"], tuple[int, int]]:
+        """Pickle by all arguments: a worker process may hand the error back."""
+        return (UnsupportedProtocol, (self.version, self.height))

@@ -17,10 +17,9 @@ from crypto.keys import checksum_address, parse_address
 from vm import gas
 from vm.errors import GenesisError
 from vm.members import MEMBERS_MAX, MEMBERS_MIN
+from vm.versions import FIRST_PROTOCOL, PROTOCOL_MAX
 
 GENESIS_BYTES_MAX = 1024 * 1024
-PROTOCOL_VERSION = 1
-"""Rules of execution that this code implements; another number is another chain."""
 SERVICES_MAX = 16
 CONTRACTS_MAX = 64
 PARAMS_MAX = 64
@@ -120,7 +119,8 @@ class Genesis:
     """Parameters by contract NAME."""
     block_compute_limit: int = gas.BLOCK_COMPUTE_LIMIT
     """The second meter: what the bytecode and the native calls of a block may compute."""
-    protocol_version: int = PROTOCOL_VERSION
+    protocol_version: int = FIRST_PROTOCOL
+    """Rules of the first blocks; later ones come by vote (`vm.protocol`)."""
 
     def __post_init__(self) -> None:
         _check_text("name", self.name)
@@ -133,9 +133,7 @@ class Genesis:
         _check_range("block_compute_limit", self.block_compute_limit, least, COMPUTE_LIMIT_MAX)
         _check_range("members", len(self.members), MEMBERS_MIN, MEMBERS_MAX)
         _check_range("services", len(self.services), 0, SERVICES_MAX)
-        if self.protocol_version != PROTOCOL_VERSION:
-            message = f"must be {PROTOCOL_VERSION}, got {self.protocol_version}"
-            raise GenesisError("protocol_version", message)
+        _check_range("protocol_version", self.protocol_version, 1, PROTOCOL_MAX)
         for service, account in self.services:
             _check_text("services.name", service)
             _check_length("services.account", account, 20)

@@ -15,13 +15,14 @@ from vm.activate import check_activation, execute_activation, fill_activation
 from vm.activation import ActivationTransaction, is_activation
 from vm.block import BLOCK_TXS_MAX, Block, Header
 from vm.context import BlockInfo, CallContext, Host, Run
-from vm.draft import Draft, Execution, check_header
+from vm.draft import Draft, Execution, check_header, check_place
 from vm.errors import (
     BlockReason,
     GenesisError,
     InvalidBlock,
     InvalidTransaction,
     TxReason,
+    UnsupportedProtocol,
 )
 from vm.evm.tracing import Tracer
 from vm.execute import (
@@ -35,10 +36,12 @@ from vm.execute import (
 from vm.genesis import Genesis
 from vm.members import first_members, write_members
 from vm.native import NativeContract
+from vm.protocol import first_schedule, missing_step, read_schedule, write_schedule
 from vm.questions import AccountInfo, CallResult, Question
 from vm.receipt import Receipt
 from vm.state import Changes, Journal, StateReader
 from vm.transaction import DEADLINE_TYPE, AccessList, DeadlineTransaction, Transaction, decode
+from vm.versions import SUPPORTED_PROTOCOLS
 
 __all__ = ["AccountInfo", "Built", "CallResult", "Execution", "Machine"]
 
@@ -72,13 +75,24 @@ class Machine:
     Args:
         genesis: what all nodes share.
         natives: the native contracts, in the order in which their genesis hooks run.
+        protocols: versions of the rules that it executes, genesis' among them.
 
     Raises:
         GenesisError: parameters for a contract that does not exist.
     """
 
-    def __init__(self, genesis: Genesis, natives: Sequence[NativeContract]) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        natives: Sequence[NativeContract],
+        *,
+        protocols: Sequence[int] = SUPPORTED_PROTOCOLS,
+    ) -> None:
         self.genesis = genesis
+        self.protocols = tuple(protocols)
+        if genesis.protocol_version not in self.protocols:
+            message = f"{genesis.protocol_version} is not supported"
+            raise GenesisError("protocol_version", message)
         self.contracts = MappingProxyType({each.ADDRESS: each for each in natives})
         assert len(self.contracts) == len(natives), "contracts have distinct addresses"
         names = {each.NAME for each in natives}
@@ -104,6 +118,7 @@ class Machine:
         genesis = self.genesis
         journal = Journal({})
         info = self._info(0, genesis.time_ms, genesis.hash)
+        write_schedule(journal, first_schedule(genesis.protocol_version))
         write_members(journal, first_members([each.node_key for each in genesis.members]))
         for member in genesis.members:
             accounts.register(journal, member.account, member.account)
@@ -114,7 +129,7 @@ class Machine:
             run = Run(self._host, journal, info, _GENESIS_GAS)
             ctx = CallContext(run, contract.ADDRESS, caller=contract.ADDRESS, sponsor=b"")
             contract.genesis(ctx, ctx.params)
-        draft = Draft(journal, info)
+        draft = Draft(journal, info, genesis.protocol_version)
         return draft.finish(genesis.hash, SparseMerkleTree({}))
 
     def genesis_state(self) -> tuple[Changes, Header]:
@@ -145,9 +160,13 @@ class Machine:
 
         Raises:
             InvalidBlock: naming the field that is wrong.
+            UnsupportedProtocol: it is made by rules that this software does not know.
         """
-        self._check_place(parent, block)
+        check_place(parent, block)
         draft = self._open(parent, block.header.time_ms, state)
+        if block.header.version != draft.version:
+            message = f"must be {draft.version}, got {block.header.version}"
+            raise InvalidBlock(BlockReason.WRONG_VERSION, "header.version", message)
         raws = self._execute_deadlines(draft, block.transactions)
         raws = execute_activation(self._host, draft, raws)
         for index, raw in enumerate(raws, start=len(draft.raws)):
@@ -184,6 +203,9 @@ class Machine:
 
         Returns:
             None when nothing is executable: there are no empty blocks.
+
+        Raises:
+            UnsupportedProtocol: the next block is due by rules that this software does not know.
         """
         assert time_ms > parent.time_ms, "time must increase"
         draft = self._open(parent, time_ms, state)
@@ -225,28 +247,15 @@ class Machine:
                     dropped.append((tx, error.reason))
         return tuple(dropped)
 
-    def _check_place(self, parent: Header, block: Block) -> None:
-        header, number = block.header, parent.number + 1
-        if header.number != number:
-            message = f"must be {number}, got {header.number}"
-            raise InvalidBlock(BlockReason.WRONG_NUMBER, "header.number", message)
-        if header.parent_hash != parent.hash:
-            message = f"must be {parent.hash.hex()}, got {header.parent_hash.hex()}"
-            raise InvalidBlock(BlockReason.WRONG_PARENT, "header.parent_hash", message)
-        if header.time_ms <= parent.time_ms:
-            message = f"must be above {parent.time_ms}, got {header.time_ms}"
-            raise InvalidBlock(BlockReason.BAD_TIME, "header.time_ms", message)
-        if not block.transactions:
-            raise InvalidBlock(BlockReason.EMPTY, "transactions", "must not be empty")
-        if len(block.transactions) > BLOCK_TXS_MAX:
-            message = f"must be at most {BLOCK_TXS_MAX}, got {len(block.transactions)}"
-            raise InvalidBlock(BlockReason.OVERSIZED, "transactions", message)
-
     def _open(self, parent: Header, time_ms: int, state: StateReader) -> Draft:
         info = self._info(parent.number + 1, time_ms, parent.hash)
         journal = Journal(state)
+        schedule = read_schedule(journal)
+        missing = missing_step(schedule, info.height, self.protocols)
+        if missing is not None:
+            raise UnsupportedProtocol(missing.version, info.height)
         contract_state.remember_parent(journal, info.height, info.parent_hash)
-        return Draft(journal, info)
+        return Draft(journal, info, schedule.at(info.height).version)
 
     def _info(self, height: int, time_ms: int, parent_hash: bytes) -> BlockInfo:
         return BlockInfo(

@@ -25,6 +25,7 @@ _OPEN: Final[Schema] = {"type": "object"}
 _PLACE: Final[Schema] = one_of(INTEGER, QUANTITY, TEXT)
 _HEADER: Final[Schema] = record(
     {
+        "version": INTEGER,
         "number": INTEGER,
         "hash": HASH,
         "parentHash": HASH,

@@ -241,6 +241,7 @@ def seal_json(seal: Seal | None) -> dict[str, Out] | None:
 def header_json(header: Header) -> dict[str, Out]:
     """Return a header in our own shape: its bytes, from which anybody computes the hash."""
     return {
+        "version": header.version,
         "number": header.number,
         "hash": to_data(header.hash),
         "parentHash": to_data(header.parent_hash),

@@ -30,9 +30,8 @@ from node.storage.rows import (
     state_row,
     value_in,
 )
+from vm.versions import STORAGE_VERSION
 
-STORAGE_VERSION = 3
-"""Raised with every change of the keys or of what they hold."""
 BLOOM_BYTES = 256
 CHECKED_HEIGHTS = 20_000
 """Newest heights whose presence is checked at start: more than LevelDB's log can hold."""

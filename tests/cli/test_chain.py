@@ -334,6 +334,7 @@ SIBLINGS = HASHES.filter(any)
 NUMBERS = st.integers(0, 2**62)
 HEADERS = st.builds(
     Header,
+    version=NUMBERS,
     number=NUMBERS,
     parent_hash=HASHES,
     time_ms=NUMBERS,

@@ -15,6 +15,7 @@ from node.errors import CorruptStore, StorageError, StoreLocked
 from node.storage.block_store import ChainStore
 from node.storage.block_write import BlockWrite
 from node.storage.rows import decode_seal, encode_seal, read_state_row, state_row
+from vm.versions import STORAGE_VERSION
 
 GENESIS = tagged_hash(b"test/genesis")
 SEAL = Seal(view=View(2), signatures=tuple((MemberIndex(i), bytes([i]) * 64) for i in range(3)))
@@ -102,9 +103,11 @@ def test_another_chain_and_another_version_are_refused(tmp_path, monkeypatch):
     filled(tmp_path / "chain", 1).close()
     with pytest.raises(StorageError, match="belongs to the chain with genesis"):
         ChainStore(tmp_path / "chain", tagged_hash(b"other"))
-    monkeypatch.setattr("node.storage.block_store.STORAGE_VERSION", 4)
+    monkeypatch.setattr("node.storage.block_store.STORAGE_VERSION", STORAGE_VERSION + 1)
     with pytest.raises(
-        StorageError, match=r"storage version 3, this program reads 4.*fetches the chain"
+        StorageError,
+        match=rf"storage version {STORAGE_VERSION}, this program reads {STORAGE_VERSION + 1}"
+        ".*fetches the chain",
     ):
         ChainStore(tmp_path / "chain", GENESIS)
 

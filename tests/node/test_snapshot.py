@@ -50,6 +50,7 @@ from vm.context import storage_key
 HASH = tagged_hash(b"test/snapshot")
 BALANCE = storage_key(TOY, b"b" + account_key(1).address)
 HEADER = Header(
+    version=1,
     number=1,
     parent_hash=HASH,
     time_ms=1,

@@ -33,6 +33,7 @@ NUMBERS = st.integers(0, 2**63 - 1)
 DIGESTS = st.binary(min_size=32, max_size=32).map(Digest)
 HEADERS = st.builds(
     Header,
+    version=NUMBERS,
     number=NUMBERS,
     parent_hash=DIGESTS,
     time_ms=NUMBERS,
@@ -64,6 +65,7 @@ def receipts(draw):
 
 def block(raws=(b"\x01", b"\x02\x03"), **fields):
     defaults = {
+        "version": 1,
         "number": 1,
         "parent_hash": Digest(b"p" * 32),
         "time_ms": 5,
@@ -91,7 +93,7 @@ def test_every_byte_of_a_header_is_hashed(header, at):
     assert decode_header(bytes(data)).hash != header.hash
 
 
-@pytest.mark.parametrize("name", ["number", "time_ms", "gas_used"])
+@pytest.mark.parametrize("name", ["version", "number", "time_ms", "gas_used"])
 def test_header_numbers_fit_63_bits(name):
     for number in (-1, 2**63):
         with pytest.raises(DecodeError, match=f"header.{name}: must lie in"):
@@ -143,7 +145,7 @@ def test_blocks_are_bounded():
     assert refusal(long) == (BlockReason.MALFORMED, "transactions[0]")
     assert refusal(codec.encode([header[1:], []])) == (BlockReason.MALFORMED, "header")
     high = b"\x80" + header[1:]
-    assert refusal(codec.encode([high, []])) == (BlockReason.MALFORMED, "header.number")
+    assert refusal(codec.encode([high, []])) == (BlockReason.MALFORMED, "header.version")
 
 
 def test_a_digest_has_one_body():

@@ -180,7 +180,7 @@ def test_blocks_are_bounded_in_bytes_and_transactions(monkeypatch):
     monkeypatch.setattr(machine, "BLOCK_TXS_MAX", 2)
     built = c.build([c.tx(ALICE, None, nonce=n) for n in range(4)])
     assert len(built.block.transactions) == 2
-    monkeypatch.setattr(machine, "BLOCK_TXS_MAX", 1)
+    monkeypatch.setattr("vm.draft.BLOCK_TXS_MAX", 1)
     assert refusal(c, built.block) == (BlockReason.OVERSIZED, "transactions")
 
 
@@ -203,6 +203,7 @@ def refusal(c, block):
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
+        ("version", 2, BlockReason.WRONG_VERSION),
         ("number", 2, BlockReason.WRONG_NUMBER),
         ("parent_hash", bytes(32), BlockReason.WRONG_PARENT),
         ("time_ms", START_MS, BlockReason.BAD_TIME),
@@ -459,7 +460,7 @@ def test_the_header_commits_to_balances_and_receipts():
 
 def test_the_header_is_compared_in_whole():
     """A header field that nobody compares would let two blocks pass for one."""
-    before = {"number", "parent_hash", "time_ms"}
+    before = {"version", "number", "parent_hash", "time_ms"}
     assert before | set(draft._COMPARED) == set(Header.__slots__)
 
 
