@@ -44,6 +44,21 @@ def _prefix(length: int, offset: int) -> bytes:
     return bytes((offset + _SHORT_MAX + len(size),)) + size
 
 
+def encode_list(payload: bytes) -> bytes:
+    """Return the encoding of a list whose items are encoded already, one after the other."""
+    return _prefix(len(payload), _LIST) + payload
+
+
+def int_size(number: int) -> int:
+    """Return the length of the encoding of an integer of at most 55 bytes."""
+    return 1 if number < _STRING else 1 + (number.bit_length() + 7) // 8
+
+
+def list_start(data: bytes) -> int:
+    """Return where the first item of an encoded list begins; `data` was decoded before."""
+    return 1 + max(0, data[0] - _LIST - _SHORT_MAX)
+
+
 def encode_int(number: int) -> bytes:
     """Return a non-negative integer as minimal big-endian bytes: an item, not yet encoded."""
     if number < 0:
@@ -96,8 +111,15 @@ def _decode_item(data: bytes, at: int, limit: int, field: str, depth: int) -> tu
         raise DecodeError(field, f"lists must nest at most {DEPTH_MAX} deep")
     items: list[Item] = []
     while start < end:
-        item, start = _decode_item(data, start, end, field, depth - 1)
-        items.append(item)
+        # Most items are short strings: those are read here, all else in a call of its own.
+        length = data[start] - _STRING
+        stop = start + 1 + length
+        if (1 < length <= _SHORT_MAX or length == 0) and stop <= end:
+            items.append(data[start + 1 : stop])
+            start = stop
+        else:
+            item, start = _decode_item(data, start, end, field, depth - 1)
+            items.append(item)
     return items, end
 
 

@@ -203,7 +203,7 @@ class Executor:
                 digest=executed.digest,
                 body=executed.body,
                 seal=seal,
-                receipts=encode_receipts(execution.receipts),
+                receipts=encode(execution.encoded_receipts),
                 transaction_hashes=execution.tx_hashes,
                 bloom=logs_bloom(logs) if logs else None,
                 changes=execution.changes,

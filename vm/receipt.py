@@ -1,7 +1,7 @@
 """What a transaction did: status, gas, logs and output, in one canonical encoding."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 from crypto import codec
@@ -33,7 +33,7 @@ class Log:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Receipt:
     """Result of one transaction in its block."""
 
@@ -59,8 +59,8 @@ class Receipt:
 
 def encode_receipt(receipt: Receipt) -> bytes:
     """Return canonical [status, gas_used, cumulative_gas, [[address, [topic…], data]…], output]."""
-    logs: list[codec.Encodable] = [[log.address, log.topics, log.data] for log in receipt.logs]
-    return codec.encode(
+    logs: list[codec.Nested] = [[log.address, log.topics, log.data] for log in receipt.logs]
+    return codec.encode_nested(
         [receipt.status, receipt.gas_used, receipt.cumulative_gas, logs, receipt.output]
     )
 
@@ -95,8 +95,17 @@ def logs_bloom(logs: Iterable[Log]) -> bytes:
     digits = bytearray(b"0" * _BLOOM_BITS)  # Binary, highest first: no large int for each bit.
     for log in logs:
         for item in (log.address, *log.topics):
-            digest = keccak256(item)
-            digits[~((digest[0] << 8 | digest[1]) % _BLOOM_BITS)] = _ONE
-            digits[~((digest[2] << 8 | digest[3]) % _BLOOM_BITS)] = _ONE
-            digits[~((digest[4] << 8 | digest[5]) % _BLOOM_BITS)] = _ONE
+            first, second, third = _places(item)
+            digits[first] = digits[second] = digits[third] = _ONE
     return int(digits, 2).to_bytes(BLOOM_BYTES, "big")
+
+
+@lru_cache(maxsize=4096)
+def _places(item: bytes) -> tuple[int, int, int]:
+    """Return which digits stand for an item, counted from the end; most items come again."""
+    digest = keccak256(item)
+    return (
+        ~((digest[0] << 8 | digest[1]) % _BLOOM_BITS),
+        ~((digest[2] << 8 | digest[3]) % _BLOOM_BITS),
+        ~((digest[4] << 8 | digest[5]) % _BLOOM_BITS),
+    )

@@ -14,6 +14,7 @@ from crypto.errors import DecodeError, InvalidSignature
 from crypto.hashing import keccak256
 from crypto.keys import ADDRESS_BYTES, SECP256K1_ORDER, AccountKey, recover_address
 from vm.errors import InvalidTransaction, TxReason
+from vm.value import value
 
 TX_BYTES_MAX = 128 * 1024
 """As geth's pool: no wallet sends more."""
@@ -42,7 +43,7 @@ _FIELDS = {TxKind.LEGACY: 9, TxKind.ACCESS_LIST: 11, TxKind.DYNAMIC_FEE: 12}
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Transaction:
     """A decoded public transaction. Fees are in wei as the wallet wrote them; we ignore them."""
 
@@ -77,7 +78,7 @@ class Transaction:
         """
         if not self._sender:
             try:
-                address = recover_address(signing_hash(self), self.r, self.s, self.y_parity)
+                address = recover_address(_signed_part(self), self.r, self.s, self.y_parity)
             except InvalidSignature as error:
                 raise InvalidTransaction(TxReason.INVALID_SENDER, "tx.r", str(error)) from None
             self._sender.append(address)
@@ -302,6 +303,22 @@ def signing_hash(tx: Transaction) -> bytes:
         fees = [number(tx.max_priority), number(tx.max_fee)]
     head = [number(tx.chain_id), number(tx.nonce), *fees]
     return keccak256(bytes((tx.kind,)) + rlp.encode([*head, *tail, tx.access_list]))
+
+
+def _signed_part(tx: Transaction) -> bytes:
+    """Return `signing_hash` of a transaction that was decoded: what it signs stands in `raw`.
+
+    The one encoding of the fields before the signature is at hand, so nothing is encoded again.
+    """
+    size = rlp.int_size
+    tail = size(tx.r) + size(tx.s)
+    if tx.kind is TxKind.LEGACY:
+        tail += size(35 + 2 * tx.chain_id + tx.y_parity)
+        chain = rlp.encode(rlp.encode_int(tx.chain_id)) + b"\x80\x80"
+        return keccak256(rlp.encode_list(tx.raw[rlp.list_start(tx.raw) : -tail] + chain))
+    payload = tx.raw[1:]
+    tail += size(tx.y_parity)
+    return keccak256(tx.raw[:1] + rlp.encode_list(payload[rlp.list_start(payload) : -tail]))
 
 
 def sign_transaction(

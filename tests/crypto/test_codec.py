@@ -33,6 +33,24 @@ def refused(data):
     return False
 
 
+NESTED = st.recursive(
+    INTS | st.binary(max_size=300),
+    lambda inner: st.lists(inner, max_size=20) | st.lists(inner, max_size=20).map(tuple),
+    max_leaves=30,
+)
+
+
+@given(NESTED)
+def test_values_without_maps_are_encoded_to_the_same_bytes_either_way(value):
+    assert codec.encode_nested(value) == codec.encode(value)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1])
+def test_no_way_encodes_an_integer_that_is_too_large(number):
+    with pytest.raises(EncodeError, match="integers must lie in"):
+        codec.encode_nested([[number]])
+
+
 @given(VALUES)
 def test_round_trip(value):
     data = codec.encode(value)

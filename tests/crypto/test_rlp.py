@@ -36,6 +36,19 @@ def test_same_bytes_as_the_reference_library(item):
     assert rlp.encode(item) == oracle.encode(item)
 
 
+@given(st.lists(ITEMS, max_size=12))
+def test_a_list_is_its_items_behind_a_prefix(items):
+    payload = b"".join(map(rlp.encode, items))
+    data = rlp.encode_list(payload)
+    assert data == rlp.encode(items)
+    assert data[rlp.list_start(data) :] == payload
+
+
+@given(st.integers(0, 2**256 - 1) | st.integers(0, 300))
+def test_the_size_of_an_integer_is_that_of_its_encoding(number):
+    assert rlp.int_size(number) == len(rlp.encode(rlp.encode_int(number)))
+
+
 @given(st.binary(max_size=100))
 def test_whatever_decodes_is_canonical(data):
     check_strict(data)

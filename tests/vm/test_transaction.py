@@ -10,8 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from crypto import rlp
-from crypto.errors import DecodeError
-from crypto.keys import SECP256K1_ORDER, AccountKey, checksum_address
+from crypto.errors import DecodeError, InvalidSignature
+from crypto.keys import SECP256K1_ORDER, AccountKey, checksum_address, recover_address
 from tests.vm.oracles import Account
 from vm.errors import InvalidTransaction, TxReason
 from vm.transaction import (
@@ -88,6 +88,24 @@ def test_what_eth_account_signs_is_read_as_meant(drawn):
     assert [
         (checksum_address(who), ["0x" + key.hex() for key in keys]) for who, keys in tx.access_list
     ] == [(entry["address"], entry["storageKeys"]) for entry in fields.get("accessList", [])]
+
+
+@given(ethereum_transactions(), st.integers(1, 2**255), st.integers(1, 2**255))
+def test_what_is_signed_is_cut_out_of_the_bytes_whatever_the_length_of_r_and_s(drawn, r, s):
+    """Whatever r and s are, somebody signed so: it is the one whom the fields name."""
+    raw = bytes(eth_sign(drawn[1]).raw_transaction)
+    start = 0 if drawn[0] is TxKind.LEGACY else 1
+    items = rlp.decode(raw[start:], field="tx", max_bytes=TX_BYTES_MAX)
+    r, s = r >> r % 250, min(s >> s % 250, SECP256K1_ORDER // 2)
+    items[-2:] = [rlp.encode_int(r or 1), rlp.encode_int(s or 1)]
+    tx = decode(raw[:start] + rlp.encode(items))
+    try:
+        expected = recover_address(signing_hash(tx), tx.r, tx.s, tx.y_parity)
+    except InvalidSignature:
+        with pytest.raises(InvalidTransaction):
+            tx.sender()
+    else:
+        assert tx.sender() == expected
 
 
 @given(
