@@ -6,7 +6,7 @@ from typing import final
 from crypto.hashing import Digest
 from crypto.merkle import SparseMerkleTree, TreeUpdate
 from crypto.merkle_list import list_root
-from vm.block import BLOCK_BYTES_MAX, HEADER_BYTES, Header
+from vm.block import BLOCK_BYTES_MAX, BLOCK_TXS_MAX, HEADER_BYTES, Block, Header
 from vm.context import BlockInfo
 from vm.errors import BlockReason, InvalidBlock
 from vm.members import members_hash
@@ -38,9 +38,11 @@ class Execution:
 class Draft:
     """What has been executed so far, in order; one owner, used once."""
 
-    def __init__(self, journal: Journal, info: BlockInfo) -> None:
+    def __init__(self, journal: Journal, info: BlockInfo, version: int) -> None:
         self.journal = journal
         self.info = info
+        self.version = version
+        """Protocol by whose rules it is made."""
         self.raws: list[bytes] = []
         self.hashes: list[bytes] = []
         self.receipts: list[Receipt] = []
@@ -67,6 +69,7 @@ class Draft:
         update = tree.update(changes)
         encoded = tuple([encode_receipt(receipt) for receipt in self.receipts])
         header = Header(
+            version=self.version,
             number=self.info.height,
             parent_hash=parent_hash,
             time_ms=self.info.time_ms,
@@ -84,6 +87,25 @@ class Draft:
             tree_update=update,
             tx_hashes=tuple(self.hashes),
         )
+
+
+def check_place(parent: Header, block: Block) -> None:
+    """Compare number, parent and time with the header before, or raise InvalidBlock."""
+    header, number = block.header, parent.number + 1
+    if header.number != number:
+        message = f"must be {number}, got {header.number}"
+        raise InvalidBlock(BlockReason.WRONG_NUMBER, "header.number", message)
+    if header.parent_hash != parent.hash:
+        message = f"must be {parent.hash.hex()}, got {header.parent_hash.hex()}"
+        raise InvalidBlock(BlockReason.WRONG_PARENT, "header.parent_hash", message)
+    if header.time_ms <= parent.time_ms:
+        message = f"must be above {parent.time_ms}, got {header.time_ms}"
+        raise InvalidBlock(BlockReason.BAD_TIME, "header.time_ms", message)
+    if not block.transactions:
+        raise InvalidBlock(BlockReason.EMPTY, "transactions", "must not be empty")
+    if len(block.transactions) > BLOCK_TXS_MAX:
+        message = f"must be at most {BLOCK_TXS_MAX}, got {len(block.transactions)}"
+        raise InvalidBlock(BlockReason.OVERSIZED, "transactions", message)
 
 
 _COMPARED = {
@@ -104,4 +126,4 @@ def check_header(claimed: Header, computed: Header) -> None:
             if isinstance(ours, bytes):
                 theirs, ours = theirs.hex(), ours.hex()
             raise InvalidBlock(reason, f"header.{name}", f"must be {ours}, got {theirs}")
-    assert claimed == computed, "number, parent and time were compared before execution"
+    assert claimed == computed, "all other fields were compared before execution"
