@@ -228,7 +228,8 @@ def reset(*, name: str, root: Path) -> None:
 def chaos(*, seconds: float, seed: int, as_json: bool, name: str, root: Path) -> None:
     r"""Kill, pause and partition nodes under load, then look whether anything was lost.
 
-    Exits 1 unless all heads are equal at the end and every acknowledged transfer is there.
+    Exits 1 unless all heads are equal at the end, every acknowledged transfer is there, and what
+    clients were answered meanwhile is linearizable.
 
     \b
     Example:
@@ -248,7 +249,7 @@ def chaos(*, seconds: float, seed: int, as_json: bool, name: str, root: Path) ->
         for key, value in report.items():
             click.echo(f"{key:<24} {value}")
     if not report["ok"]:
-        raise CommandError("something was lost, or the heads differ: see the report")
+        raise CommandError("something was lost, or answered that cannot be: see the report")
 
 
 @command.command()

@@ -2,7 +2,8 @@
 
 Acknowledged means that a node returned a receipt of a sealed block. After the last fault is
 healed every acknowledged transfer must be in the chain of every node at the height that its
-receipt named, and all heads must be equal.
+receipt named, and all heads must be equal. What the clients saw, transfers and reads at every
+node, must be explained by one sequential ledger (`testnet.history`).
 """
 
 import asyncio
@@ -10,21 +11,25 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 from node.rpc.client import RpcError, Unreachable
 from testnet.cluster import Cluster
 from testnet.errors import TimedOut
+from testnet.history import AccountState, Read, check_history, start_of
 from testnet.launcher import Say, wait_until_answering
-from testnet.load import Acknowledged, LaneResult, prepare_accounts, run_lane
+from testnet.load import Acknowledged, LaneResult, LoadAccount, prepare_accounts, run_lane
 from testnet.processes import node_label
+from testnet.readers import read_all, run_reader
 from testnet.status import wait_for_equal_heads
 
 HEAL_SECONDS = 60.0
 _BATCH = 100
 _LANE_PAUSE_S = 0.2
+_READ_PAUSE_S = 0.15
+_VIOLATIONS_SHOWN = 20
 _RETRY_SECONDS = 0.1
 
 
@@ -40,6 +45,17 @@ class ChaosOptions:
     """Shortest and longest fault."""
     quiet_seconds: tuple[float, float] = (0.5, 2.0)
     """Shortest and longest time between two faults."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Traffic:
+    """What the clients of a run did and saw."""
+
+    lanes: Sequence[LaneResult]
+    reads: Sequence[Read]
+    start: Mapping[bytes, AccountState]
+    """The accounts before it."""
 
 
 @final
@@ -129,9 +145,40 @@ async def run_chaos(cluster: Cluster, options: ChaosOptions, say: Say) -> dict[s
     cluster.require_running()
     rng = random.Random(f"chaos/{options.seed}")
     accounts = await prepare_accounts(cluster, options.accounts_per_household, "chaos")
-    recipients = [account.key.address for account in accounts]
+    addresses = [account.key.address for account in accounts]
+    # Equal heads hold all that the preparation sealed, whichever node is asked.
+    await wait_for_equal_heads(cluster, HEAL_SECONDS)
+    first = await read_all(cluster, cluster.names[0], addresses, HEAL_SECONDS)
     stop = asyncio.Event()
-    lanes = [
+    lanes = _start_lanes(cluster, accounts, stop, options)
+    readers = _start_readers(cluster, addresses, stop, options)
+    say(f"{len(accounts)} accounts send; faults for {options.seconds:.0f} s")
+    try:
+        fired = await _break_and_heal(cluster, rng, options, say)
+        await wait_until_answering(cluster, cluster.names)
+        stop.set()
+        async with asyncio.timeout(HEAL_SECONDS):
+            results = await asyncio.gather(*lanes)
+            reads = [read for reader in readers for read in await reader]
+    except TimeoutError:
+        raise TimedOut(
+            f"transfers are still not sealed {HEAL_SECONDS:.0f} s after the last fault"
+        ) from None
+    finally:
+        for task in (*lanes, *readers):
+            task.cancel()
+    say("healed; comparing all nodes")
+    traffic = _Traffic(
+        lanes=results, reads=reads, start={read.account: start_of(read) for read in first}
+    )
+    return await _verify(cluster, traffic, fired, options)
+
+
+def _start_lanes(
+    cluster: Cluster, accounts: Sequence[LoadAccount], stop: asyncio.Event, options: ChaosOptions
+) -> list[asyncio.Task[LaneResult]]:
+    recipients = [account.key.address for account in accounts]
+    return [
         asyncio.create_task(
             run_lane(
                 cluster,
@@ -144,22 +191,24 @@ async def run_chaos(cluster: Cluster, options: ChaosOptions, say: Say) -> dict[s
         )
         for index, account in enumerate(accounts)
     ]
-    say(f"{len(accounts)} accounts send; faults for {options.seconds:.0f} s")
-    try:
-        fired = await _break_and_heal(cluster, rng, options, say)
-        await wait_until_answering(cluster, cluster.names)
-        stop.set()
-        async with asyncio.timeout(HEAL_SECONDS):
-            results = await asyncio.gather(*lanes)
-    except TimeoutError:
-        raise TimedOut(
-            f"transfers are still not sealed {HEAL_SECONDS:.0f} s after the last fault"
-        ) from None
-    finally:
-        for lane in lanes:
-            lane.cancel()
-    say("healed; comparing all nodes")
-    return await _verify(cluster, results, fired, options)
+
+
+def _start_readers(
+    cluster: Cluster, addresses: Sequence[bytes], stop: asyncio.Event, options: ChaosOptions
+) -> list[asyncio.Task[list[Read]]]:
+    return [
+        asyncio.create_task(
+            run_reader(
+                cluster,
+                name,
+                addresses,
+                stop,
+                rng=random.Random(f"reader/{options.seed}/{name}"),
+                pause_s=_READ_PAUSE_S,
+            )
+        )
+        for name in cluster.names
+    ]
 
 
 async def _break_and_heal(
@@ -184,33 +233,47 @@ async def _break_and_heal(
 
 
 async def _verify(
-    cluster: Cluster, results: Sequence[LaneResult], fired: Counter[str], options: ChaosOptions
+    cluster: Cluster, traffic: _Traffic, fired: Counter[str], options: ChaosOptions
 ) -> dict[str, Any]:
-    acknowledged = [ack for result in results for ack in result.acknowledged]
+    acknowledged = [ack for lane in traffic.lanes for ack in lane.acknowledged]
     height, block_hash, state_root = await wait_for_equal_heads(cluster, HEAL_SECONDS)
     lost: dict[str, list[str]] = {}
     for name in cluster.names:
         missing = await missing_on(cluster, name, acknowledged)
         if missing:
             lost[name] = missing
-    refused = [words for result in results for words in result.refused]
+    refused = [words for lane in traffic.lanes for words in lane.refused]
+    reads, violations = await _explain(cluster, traffic)
     return {
-        "ok": not lost and not refused and bool(acknowledged),
+        "ok": not (lost or refused or violations) and bool(acknowledged) and bool(traffic.reads),
         "seed": options.seed,
         "seconds": options.seconds,
         "nodes": len(cluster.names),
         "faults": dict(fired),
-        "submitted": sum(result.submitted for result in results),
+        "submitted": sum(lane.submitted for lane in traffic.lanes),
         "acknowledged": len(acknowledged),
-        "retries": sum(result.retries for result in results),
+        "retries": sum(lane.retries for lane in traffic.lanes),
         "refused": refused,
         "lost": sum(len(missing) for missing in lost.values()),
         "lost_on": lost,
+        "reads": reads,
+        "linearizable": not violations,
+        "violations": violations[:_VIOLATIONS_SHOWN],
         "heads_equal": True,
         "height": height,
         "block_hash": block_hash,
         "state_root": state_root,
     }
+
+
+async def _explain(cluster: Cluster, traffic: _Traffic) -> tuple[int, list[str]]:
+    """Return how many reads there are, and what no sequential ledger explains."""
+    reads = list(traffic.reads)
+    # Now every node must show every acknowledged transfer.
+    for name in cluster.names:
+        reads += await read_all(cluster, name, tuple(traffic.start), HEAL_SECONDS)
+    writes = [write for lane in traffic.lanes for write in lane.writes]
+    return len(reads), check_history(writes, reads, traffic.start)
 
 
 async def missing_on(

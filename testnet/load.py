@@ -7,6 +7,7 @@ is sealed: only then does the account count it as acknowledged.
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -19,6 +20,7 @@ from market.agents.events import encode_call
 from node.rpc.client import RpcError, Unreachable
 from testnet.cluster import Cluster
 from testnet.errors import TestnetError
+from testnet.history import Answer, Write
 from vm.transaction import sign_transaction
 
 FUNDS = 10_000_000
@@ -55,6 +57,8 @@ class LaneResult:
     submitted: int = 0
     acknowledged: list[Acknowledged] = field(default_factory=list)
     retries: int = 0
+    writes: list[Write] = field(default_factory=list)
+    """Every transfer, with what was answered and when."""
     refused: list[str] = field(default_factory=list)
     """Words of refusals that are no matter of luck; there must be none."""
 
@@ -102,15 +106,32 @@ async def run_lane(
     """Send one transfer after the other, each until it is sealed, until `stop` is set."""
     result = LaneResult()
     while not stop.is_set():
-        raw = sign_transfer(account, rng.choice(recipients), cluster.genesis.chain_id)
+        nonce, to = account.nonce, rng.choice(recipients)
+        raw = sign_transfer(account, to, cluster.genesis.chain_id)
         result.submitted += 1
-        await _until_sealed(cluster, f"0x{raw.hex()}", result, rng)
+        invoked_ns = time.monotonic_ns()
+        answer = await _until_sealed(cluster, f"0x{raw.hex()}", result, rng)
+        result.writes.append(
+            Write(
+                sender=account.key.address,
+                nonce=nonce,
+                recipient=to,
+                amount=1,
+                invoked_ns=invoked_ns,
+                answer=answer,
+            )
+        )
         await asyncio.sleep(pause_s * rng.random())
     return result
 
 
-async def _until_sealed(cluster: Cluster, raw: str, result: LaneResult, rng: random.Random) -> None:
-    """Submit at one node after the other; a node may have died with the answer on its lips."""
+async def _until_sealed(
+    cluster: Cluster, raw: str, result: LaneResult, rng: random.Random
+) -> Answer | None:
+    """Submit at one node after the other; a node may have died with the answer on its lips.
+
+    Returns None if it is refused.
+    """
     while True:
         name = rng.choice(cluster.names)
         try:
@@ -121,16 +142,26 @@ async def _until_sealed(cluster: Cluster, raw: str, result: LaneResult, rng: ran
         except RpcError as error:
             if error.code == -32000:  # Refused by the rules, which no other node would bend.
                 result.refused.append(error.message)
-                return
+                return None
         except (Unreachable, TimeoutError):
             pass
         else:
             if receipt is not None:
-                height = int(receipt["blockNumber"], 16)
-                result.acknowledged.append(Acknowledged(_hash(raw), height))
-                return
+                answer = _answer(name, receipt)
+                result.acknowledged.append(Acknowledged(_hash(raw), answer.height))
+                return answer
         result.retries += 1
         await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _answer(name: str, receipt: dict[str, Any]) -> Answer:
+    return Answer(
+        node=name,
+        height=int(receipt["blockNumber"], 16),
+        index=int(receipt["transactionIndex"], 16),
+        is_success=receipt["status"] == "0x1",
+        at_ns=time.monotonic_ns(),
+    )
 
 
 async def _prepare_household(

@@ -55,6 +55,8 @@ def test_a_testnet_seals_its_deposits_survives_chaos_and_is_measured(options):
                 cluster, ChaosOptions(seconds=1.0, seed=1, fault_seconds=(0.3, 1.0)), quiet
             )
             assert report["ok"], report
+            assert report["linearizable"], report["violations"]
+            assert report["reads"] > 4 * 8, "the last ones and some meanwhile"
             assert set(report["faults"]) == {"kill", "pause", "partition", "cut_off", "kill_all"}
             assert report["acknowledged"] == report["submitted"] > 0
             await measure(cluster)

@@ -34,7 +34,8 @@ class ScriptedNode:
             raise step
         if not self.script:
             self.stop.set()
-        return {"blockNumber": hex(7 + len(self.raws)), "status": "0x1"}
+        block = hex(7 + len(self.raws))
+        return {"blockNumber": block, "transactionIndex": "0x2", "status": "0x1"}
 
 
 def cluster_of(node, names=("a", "b")):
