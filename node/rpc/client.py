@@ -5,45 +5,31 @@ Block subscriptions reconnect and resume by themselves, so that a reader sees ea
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, final
 
 import aiohttp
 
-from node.errors import NodeError
+from node.rpc.answers import (
+    ANSWER_BYTES_MAX,
+    RpcError,
+    Unreachable,
+    notification_of,
+    parse_answer,
+    result_of,
+    results_of,
+)
 from node.rpc.dispatch import BATCH_MAX
+
+__all__ = ["RpcClient", "RpcError", "Unreachable"]
 
 TIMEOUT_S = 70
 """Above the longest wait that the node allows."""
-MESSAGE_BYTES_MAX = 64 << 20
-"""Largest notification: a block's with all its logs."""
 RECONNECT_BASE_S = 0.1
 RECONNECT_CAP_S = 2.0
 PING_S = 30
-
-
-@final
-class RpcError(NodeError):
-    """The node answered with an error.
-
-    Attributes:
-        code: JSON-RPC's or Ethereum's number.
-        message: the node's words.
-        data: what came with it; revert data for code 3.
-    """
-
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(f"{message} ({code})")
-        self.code = code
-        self.message = message
-        self.data = data
-
-
-@final
-class Unreachable(NodeError):
-    """The node does not answer, or answers something that is no JSON-RPC."""
 
 
 @final
@@ -87,7 +73,7 @@ class RpcClient:
             RpcError: the node refuses.
             Unreachable: no answer.
         """
-        return _result(await self._post(self._request(method, params)))
+        return result_of(await self._post(self._request(method, params)))
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Return the results of many calls, in order, with an RpcError in the place of a failure.
@@ -99,15 +85,7 @@ class RpcClient:
         for start in range(0, len(calls), BATCH_MAX):
             requests = [self._request(name, args) for name, args in calls[start:][:BATCH_MAX]]
             answers = await self._post(requests)
-            if not isinstance(answers, list):
-                _result(answers)
-                raise Unreachable(f"{self._url} answered a batch with one answer")
-            by_id = {answer.get("id"): answer for answer in answers}
-            for request in requests:
-                try:
-                    results.append(_result(by_id.get(request["id"])))
-                except RpcError as error:
-                    results.append(error)
+            results += results_of(answers, [request["id"] for request in requests])
         return results
 
     async def subscribe_blocks(
@@ -182,18 +160,16 @@ class RpcClient:
                 f"{self._url}/ws",
                 headers=self._headers,
                 heartbeat=PING_S,
-                max_msg_size=MESSAGE_BYTES_MAX,
+                max_msg_size=ANSWER_BYTES_MAX,
                 compress=0,
             ) as socket:
                 await socket.send_str(json.dumps(self._request(method, params)))
                 async for message in socket:
                     if message.type is not aiohttp.WSMsgType.TEXT:
                         raise Unreachable(f"{self._url} sent something that is not text")
-                    answer = json.loads(message.data)
-                    if "method" in answer:
-                        yield answer["params"]["result"]
-                    else:
-                        _result(answer)
+                    said = notification_of(parse_answer(message.data))
+                    if said is not None:
+                        yield said["result"]
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{self._url} does not answer: {error}") from error
 
@@ -204,11 +180,17 @@ class RpcClient:
                 data=json.dumps(body, separators=(",", ":")).encode(),
                 headers={**self._headers, "Content-Type": "application/json"},
             ) as response:
-                return json.loads(await response.read())
+                return parse_answer(await self._read(response))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{self._url} does not answer: {error}") from error
-        except ValueError:
-            raise Unreachable(f"{self._url} answers, but not in JSON") from None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        data = bytearray()
+        async for chunk in response.content.iter_any():
+            data += chunk
+            if len(data) > ANSWER_BYTES_MAX:
+                raise Unreachable(f"{self._url} sends more than {ANSWER_BYTES_MAX} bytes")
+        return bytes(data)
 
     def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
         self._next_id += 1
@@ -220,13 +202,3 @@ class RpcClient:
             connector = aiohttp.TCPConnector(limit=0)
             self._session = aiohttp.ClientSession(timeout=timeout, connector=connector)
         return self._session
-
-
-def _result(answer: Mapping[str, Any] | None) -> Any:
-    """Return the result in a response, or raise its error."""
-    if not isinstance(answer, dict) or not ("result" in answer or "error" in answer):
-        raise Unreachable(f"not a JSON-RPC response: {str(answer)[:100]}")
-    error = answer.get("error")
-    if error is not None:
-        raise RpcError(error["code"], error["message"], error.get("data"))
-    return answer["result"]
