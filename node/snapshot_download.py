@@ -116,6 +116,8 @@ class SnapshotDownload:
         self._peers: dict[int, None] = {offered_by: None}
         self._wanted = dict.fromkeys(sorted(set(range(ITEMS)) - set(have)))
         self._transfers: dict[int, _Transfer] = {}
+        self._asked: dict[int, bool] = {}
+        """Peer -> whether it has sent an item that holds."""
 
     @property
     def is_proven(self) -> bool:
@@ -137,6 +139,12 @@ class SnapshotDownload:
         """Those that are asked."""
         return tuple(self._peers)
 
+    @property
+    def idlers(self) -> tuple[int, ...]:
+        """Those that were asked and have sent nothing, or owe something now."""
+        owing = {transfer.peer for transfer in self._transfers.values()}
+        return tuple(p for p, has_sent in self._asked.items() if not has_sent or p in owing)
+
     def add_peer(self, peer: int) -> None:
         """Ask this one too: it offers the same block."""
         self._peers[peer] = None
@@ -157,10 +165,7 @@ class SnapshotDownload:
         for item, transfer in list(self._transfers.items()):
             if now_ms - transfer.asked_ms > PATIENCE_MS:
                 del self._transfers[item]
-                # To the end of the row: the others' turn comes first.
-                if transfer.peer in self._peers:
-                    del self._peers[transfer.peer]
-                    self._peers[transfer.peer] = None
+                self._put_last(transfer.peer)
         asked: list[Outcome] = []
         loads = dict.fromkeys(self._peers, 0)
         for transfer in self._transfers.values():
@@ -171,8 +176,15 @@ class SnapshotDownload:
                 break
             loads[peer] += 1
             self._transfers[item] = _Transfer(peer, now_ms)
+            self._asked.setdefault(peer, False)
             asked.append(Ask(peer, GetPart(self.offer.digest, item, 0)))
         return asked
+
+    def _put_last(self, peer: int) -> None:
+        """Ask the others first."""
+        if peer in self._peers:
+            del self._peers[peer]
+            self._peers[peer] = None
 
     def _next_items(self) -> list[int]:
         """Return what nobody was asked for; the proof of the block comes before all else."""
@@ -194,6 +206,7 @@ class SnapshotDownload:
             return []  # Too late: another was asked.
         if part.offset != len(transfer.data) or (transfer.total and part.total != transfer.total):
             del self._transfers[part.item]
+            self._put_last(peer)  # Late, or a liar that would be asked for ever.
             return []
         transfer.total = part.total
         transfer.data += part.data
@@ -211,6 +224,7 @@ class SnapshotDownload:
         except (CryptoError, InvalidBlock) as error:
             self.drop_peer(peer)
             return [Blame(peer, f"snapshot item {part.item}: {error}")]
+        self._asked[peer] = True
         return [] if fetched is None else [fetched]
 
     def take(self, item: int, data: bytes) -> Fetched | None:

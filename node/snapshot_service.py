@@ -8,7 +8,7 @@ nobody has the rest, the node is opened anew: on the new database, or to replay 
 import asyncio
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import Final, final
@@ -48,6 +48,11 @@ JOIN_BLOCKS_KEEPING: Final = 20_000
 GATHER_MS: Final = 400
 """After the first offer the others' are awaited for so long: more peers, more speed."""
 TICK_S: Final = 0.25
+STALL_MS: Final = 120_000
+"""How long a download may bring nothing whole, however much its peers promise: then the others'
+offers are looked at again, without those peers'."""
+UNPROVEN_MS: Final = 20_000
+"""The same while it is not known whether the block exists: that is told by one item alone."""
 PEERLESS_MS: Final = 15_000
 """How long a download waits for a peer to come back, rather than begin with another block."""
 WAITING_MAX: Final = 4
@@ -102,6 +107,10 @@ class SnapshotService:
         self.download: SnapshotDownload | None = None
         self._served_ms = 0
         """When there was a peer that serves the download."""
+        self._moved_ms, self._missing = 0, ITEMS
+        """When the last item came, and how many were missing then."""
+        self._unreliable = set[int]()
+        """Peers whose download came to nothing: their offers count no more."""
         self.fresh: Path | None = None
         """A finished database that is to take the place of the node's own."""
         self.has_given_up = False
@@ -207,7 +216,7 @@ class SnapshotService:
     # Joining.
 
     def _on_offers(self, peer: int, offers: tuple[Offer, ...]) -> None:
-        if not self._may_join:
+        if not self._may_join or peer in self._unreliable:
             return
         self._offers[peer] = offers
         if self.download is not None:
@@ -236,7 +245,8 @@ class SnapshotService:
             if offer.digest in (each.digest for each in offers):
                 self.download.add_peer(other)
         _log.info("joins by a snapshot", height=offer.header.number, missing=self.download.missing)
-        self._served_ms = self._now_ms()
+        self._served_ms = self._moved_ms = self._now_ms()
+        self._missing = self.download.missing
         self._tick()
 
     def _genesis(self) -> HandOver:
@@ -256,14 +266,29 @@ class SnapshotService:
         download = self.download
         if download is None:
             return
+        now_ms = self._now_ms()
         if download.peers:
-            self._served_ms = self._now_ms()
+            self._served_ms = now_ms
+        if download.missing < self._missing:
+            self._moved_ms, self._missing = now_ms, download.missing
+        is_stalled = now_ms - self._moved_ms > (STALL_MS if download.is_proven else UNPROVEN_MS)
         if download.is_complete:
             self._finish(download)
-        elif download.is_refused or self._now_ms() - self._served_ms > PEERLESS_MS:
+        elif download.is_refused or is_stalled or now_ms - self._served_ms > PEERLESS_MS:
+            if is_stalled:
+                self._disbelieve(download.idlers)
             self._give_up(download)
         else:
-            self._perform(download.tick(self._now_ms()))
+            self._perform(download.tick(now_ms))
+
+    def _disbelieve(self, peers: Iterable[int]) -> None:
+        """Look no more at what these offer: else they could keep this node from joining for ever.
+
+        No points: whose line is slow has done nothing wrong.
+        """
+        for peer in peers:
+            self._unreliable.add(peer)
+            self._offers.pop(peer, None)
 
     def _perform(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -271,7 +296,7 @@ class SnapshotService:
                 case Ask(peer, message):
                     self._send(peer, message)
                 case Blame(peer, reason):
-                    self._offers.pop(peer, None)
+                    self._disbelieve((peer,))
                     self._links.suspect(peer, reason, points=50)
                 case Fetched(number, entries, chunk):
                     assert self._into is not None, "a download writes into it"

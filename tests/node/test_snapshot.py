@@ -293,6 +293,55 @@ def test_peers_that_leave_and_a_snapshot_that_is_gone(original, tmp_path, quick)
         fresh.close()
 
 
+@pytest.mark.parametrize("lie", ["silent", "gone", "endless"])
+@pytest.mark.parametrize("is_real", [False, True])
+def test_a_liar_that_is_first_does_not_hold_a_newcomer_up(
+    original, tmp_path, quick, monkeypatch, lie, is_real
+):
+    """It offers a block, made up or real, before the others are there, and never delivers it."""
+    monkeypatch.setattr(snapshot_service, "STALL_MS", 300)
+    monkeypatch.setattr(snapshot_service, "UNPROVEN_MS", 300)
+
+    def bend(peer):
+        (real,) = peer.service.server.offers().offers
+        offer = real if is_real else Offer(replace(real.header, state_root=HASH), real.seal)
+        made = peer.service.server.part
+
+        def part(asked):
+            if is_real and asked.item == EPOCHS:
+                return made(asked)
+            if lie == "gone":
+                return Gone(asked.snapshot)
+            total = PART_BYTES + 1 + asked.offset // PART_BYTES
+            size = min(total - asked.offset, PART_BYTES)
+            endless = Part(asked.snapshot, asked.item, asked.offset, total, bytes(size))
+            return None if lie == "silent" else endless
+
+        peer.service.server.part = part
+        peer.service.server.offers = lambda: Offers((offer,))
+
+    async def run(network, chains, newcomer):
+        peers = [Peer(network, i + 1, c.chain, tmp_path / f"x{i}") for i, c in enumerate(chains)]
+        bend(peers[0])
+        chains[1].transfer(value=1)  # So it is another block that the honest one offers.
+        peers[1].service.server.pin_head()
+        peers[1].service.server._drop_oldest()
+        network._cut.add(frozenset((0, 2)))  # Comes up later.
+        me = Peer(network, 0, newcomer.chain, tmp_path / "newcomer" / "chain.join")
+        await until(lambda: me.service.download is not None)
+        network.heal(0, 2)
+        await until(lambda: me.reopens, 5)
+        for each in (me, *peers):
+            each.service.close()
+        return me
+
+    with street(original, tmp_path, servers=2) as (network, chains, newcomer):
+        me = asyncio.run(run(network, chains, newcomer))
+        fresh = adopt(tmp_path, newcomer, me)
+        assert fresh.chain.head == chains[1].chain.head
+        fresh.close()
+
+
 def test_all_links_break_and_come_back(original, tmp_path, quick):
     async def run(network, chains, newcomer):
         peer = Peer(network, 1, chains[0].chain, tmp_path / "x")
