@@ -8,7 +8,6 @@ never signalled.
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,9 +25,9 @@ STOP_SECONDS = 10.0
 """After this a process that was asked to end is killed."""
 _POLL_SECONDS = 0.02
 _LOG_TAIL_BYTES = 2_000
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
-"""Those that this process started itself, and must reap: whichever `Processes` asks, as for the
-system there is one list of our children."""
+_CHILDREN: set[int] = set()
+"""Ids of those that this process started itself, and must reap: whichever `Processes` asks, as for
+the system there is one list of our children."""
 
 
 @final
@@ -56,24 +55,21 @@ class Processes:
     def pid(self, label: str) -> int | None:
         """Return the id of the live process `label`, or None."""
         entry = self._entries.get(label)
-        if entry is not None:
-            _reap(entry.pid)
-        return entry.pid if entry is not None and _is_alive(entry) else None
+        if entry is None:
+            return None
+        if _is_alive(entry):
+            return entry.pid
+        _reap(entry.pid)
+        return None
 
     def start(self, label: str, arguments: Sequence[str]) -> None:
         """Start `hearth ARGUMENTS` in a session of its own; what it prints goes to its log."""
         if self.pid(label) is not None:
             return
         with self._layout.log(label).open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603  Our own interpreter and module.
-                [*COMMAND, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        _CHILDREN[process.pid] = process
-        self._entries[label] = ProcessEntry(process.pid, _start_ticks(process.pid) or 0)
+            pid = _spawn([*COMMAND, *arguments], log.fileno())
+        _CHILDREN.add(pid)
+        self._entries[label] = ProcessEntry(pid, _start_ticks(pid) or 0)
         self._write()
 
     def signal(self, label: str, number: signal.Signals) -> None:
@@ -178,11 +174,37 @@ def _read(path: Path) -> dict[str, ProcessEntry]:
     return entries
 
 
+def _spawn(command: list[str], output: int) -> int:
+    """Start a program in a session of its own and return its id.
+
+    Not by `subprocess`: whoever holds its handle is told off for each process that outlives it,
+    and to outlive the command that started them is what these are for.
+    """
+    return os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setsid=True,
+        # Python ignores these two, and a program inherits what is ignored.
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+    )
+
+
 def _reap(pid: int) -> None:
-    """Take note of the end of our own child; until then the system keeps it as a zombie."""
-    child = _CHILDREN.get(pid)
-    if child is not None and child.poll() is not None:
-        del _CHILDREN[pid]
+    """Ask how a child of ours has ended; until then the system keeps it as a zombie."""
+    if pid not in _CHILDREN:
+        return
+    try:
+        ended, _ = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:  # Somebody else in this process has asked already.
+        ended = pid
+    if ended:
+        _CHILDREN.discard(pid)
 
 
 def _is_alive(entry: ProcessEntry) -> bool:
