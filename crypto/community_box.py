@@ -68,7 +68,12 @@ def deal(context: Digest, key: bytes, holders: Sequence[bytes], *, rng: Rng = SY
 
 
 def open_box(context: Digest, holder: NodeKey, ephemeral: bytes, box: bytes) -> bytes:
-    """Return the 32 bytes in the holder's box; compare their `key_hash`."""
+    """Return the 32 bytes in the holder's box; compare their `key_hash`.
+
+    Raises:
+        DecodeError: the box has another length.
+        InvalidPoint: the ephemeral key is not a point.
+    """
     shared = curve.mul(_scalar(holder), ephemeral)
     return open_shared(context, holder.public, ephemeral, box, shared)
 
@@ -76,7 +81,14 @@ def open_box(context: Digest, holder: NodeKey, ephemeral: bytes, box: bytes) -> 
 def open_shared(
     context: Digest, holder: bytes, ephemeral: bytes, box: bytes, shared: bytes
 ) -> bytes:
-    """Return the 32 bytes in a box, given x·E, as everybody can after a dispute."""
+    """Return the 32 bytes in a box, given x·E, as everybody can after a dispute.
+
+    Raises:
+        DecodeError: the box has another length.
+        InvalidPoint: x·E is not a point.
+    """
+    if len(box) != BOX_BYTES:
+        raise DecodeError("box", f"must be {BOX_BYTES} bytes, got {len(box)}")
     return _xor(box, _pad(context, ephemeral, holder, curve.mul8(shared)))
 
 

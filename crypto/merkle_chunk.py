@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from crypto.errors import InvalidProof
+from crypto.errors import DecodeError, InvalidProof
 from crypto.hashing import DIGEST_BYTES, Digest
 from crypto.merkle import (
     EMPTY,
@@ -29,6 +29,7 @@ CHUNKS: Final = 256
 CHUNK_LEVELS: Final = 2
 """Nibbles of a chunk's number."""
 _ARITY: Final = 16
+_LEAF_BYTES: Final = 2 * DIGEST_BYTES
 
 Nodes = dict[bytes, bytes]
 """Nodes of the tree by path, one byte for each nibble."""
@@ -52,8 +53,14 @@ class ChunkTop:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ChunkTop":
-        """Return what `to_bytes` gave."""
+        """Return what `to_bytes` gave.
+
+        Raises:
+            DecodeError: another length.
+        """
         end = 8 + DIGEST_BYTES
+        if len(data) not in (end, end + _LEAF_BYTES):
+            raise DecodeError("chunk_top", f"must be {end} bytes, or a leaf more, got {len(data)}")
         return cls(int.from_bytes(data[:8], "big"), Digest(data[8:end]), data[end:] or None)
 
 

@@ -14,6 +14,7 @@ from typing import Final, Self, final
 
 import plyvel
 
+from crypto.errors import DecodeError
 from crypto.hashing import Digest
 from crypto.merkle_chunk import CHUNKS, Chunk, ChunkTop, join_chunks
 from node.errors import CorruptStore, StorageError
@@ -52,8 +53,11 @@ class StoreImport:
         self.tops: dict[int, ChunkTop] = {}
         for chunk in range(CHUNKS):
             row = db.get(_DONE + bytes((chunk,)))
-            if row is not None:
-                self.tops[chunk] = ChunkTop.from_bytes(row)
+            try:
+                if row is not None:
+                    self.tops[chunk] = ChunkTop.from_bytes(row)
+            except DecodeError as error:
+                raise CorruptStore(f"{path}: chunk {chunk}: {error}; delete it") from None
 
     @classmethod
     def open(cls, path: Path, target: bytes) -> Self:

@@ -108,3 +108,11 @@ def test_the_hash_binds_key_chain_and_epoch():
     assert len(hashes) == 4
     with pytest.raises(DecodeError):
         boxes.deal(context, bytes(31), [])
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_a_box_of_another_length_is_refused_by_name(size):
+    context = boxes.deal_context(bytes(32), 1)
+    holder = NodeKey.from_seed(bytes(32))
+    with pytest.raises(DecodeError, match="box: must be 32 bytes"):
+        boxes.open_box(context, holder, curve.G, bytes(size))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto.errors import InvalidProof
+from crypto.errors import DecodeError, InvalidProof
 from crypto.merkle import EMPTY, Level, Proof, SparseMerkleTree, key_hash
 from crypto.merkle_chunk import CHUNKS, ChunkTop, join_chunks, prove_chunk, verify_chunk
 
@@ -115,3 +115,9 @@ def test_an_empty_tree():
     tree, _ = filled({})
     tops = [verify_chunk(EMPTY, c, [], prove_chunk(tree, c)).top for c in range(CHUNKS)]
     assert join_chunks(tops) == (EMPTY, {})
+
+
+@pytest.mark.parametrize("size", [0, 8, 39, 41, 103, 105])
+def test_the_top_of_a_chunk_has_two_lengths(size):
+    with pytest.raises(DecodeError, match="chunk_top"):
+        ChunkTop.from_bytes(bytes(size))
