@@ -121,15 +121,26 @@ def begin_epoch(s: State, *, is_witnessed: bool, was_member: bool) -> None:
     Where this process itself agreed to the change before it took effect, no vote of the epoch
     can have been given by an earlier life of this key: all quarantine is over (rule 25). In an
     epoch that is only replayed, the vote log binds as at a start, and a replica that was no
-    member in the former one, and so no learner, becomes one.
+    member in the former one, and so no learner, becomes one. Whose log is there before its key
+    is a member's has lost nothing of it: a newcomer that was started anew while its READY was on
+    its way needs no more than others to vote, or a community that has grown by it could stand.
     """
     s.forgotten_term, s.must_reach = None, Height(0)
     if is_witnessed:
         s.is_learner, s.nonce, s.is_doubtful, s.later_records = False, None, False, ()
         return
+    if not was_member and is_level(s):
+        s.is_doubtful = False
     restore(s, s.later_records)
     if not was_member or s.is_learner:
         become_learner(s)
+
+
+def is_level(s: State) -> bool:
+    """Whether f + 1 others claim heads that are not above ours, and at most f claim higher ones."""
+    claims = [s.peers[member].claimed_height for member in s.others]
+    above = sum(claim > s.head.height for claim in claims)
+    return above <= s.f < sum(0 < claim <= s.head.height for claim in claims)
 
 
 # The learner.

@@ -218,13 +218,12 @@ class Replica:
 
     @property
     def is_level(self) -> bool:
-        """Whether f + 1 others say where they are, and nobody that its head is above ours.
+        """Whether f + 1 others claim heads that are not above ours, and at most f higher ones.
 
-        No proof: a reason to believe that this replica has what the others have.
+        No proof: a reason to believe that this replica has what the others have. What f members
+        say does not count, or a single liar that boasts could keep it from being level for ever.
         """
-        s = self._s
-        claims = [s.peers[member].claimed_height for member in s.others]
-        return s.claimed_max <= s.head.height and sum(c > 0 for c in claims) > s.f
+        return recovery.is_level(self._s)
 
     @property
     def is_connected(self) -> bool:

@@ -100,7 +100,7 @@ class Readiness:
     def _may_say(self, change: Change, public: bytes, is_voting: bool, is_level: bool) -> bool:  # noqa: FBT001
         held = self._readies[change.id]
         own = held.get(public)
-        if own is not None and own.height > self._height - RENEW_BLOCKS:
+        if own is not None and not self._is_stale(change, own):
             return False
         newcomer = change.newcomer
         if newcomer is None:
@@ -110,6 +110,15 @@ class Readiness:
         # The newcomer's own READY shows that it follows; without it the change must not begin.
         first = held.get(newcomer.node_key)
         return is_voting and first is not None and self._is_recent(first)
+
+    def _is_stale(self, change: Change, own: Ready) -> bool:
+        """Whether to say it anew: it is old, or was said by an earlier life of the process.
+
+        Only what this very process has said shows it that no vote of the epoch can be forgotten.
+        """
+        if (change.id, own.node_key) not in self._signed and own.height <= self._height:
+            return True
+        return own.height <= self._height - RENEW_BLOCKS
 
     def _sign(self, change: Change, key: NodeKey) -> Ready:
         keys = Digest(change.keys_hash)

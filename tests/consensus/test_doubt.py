@@ -2,7 +2,8 @@
 
 from consensus.certificates import Head, Kind
 from consensus.events import Applied, Apply, Broadcast, Tick
-from consensus.messages import Blocks, GetHead, HeadReply, Prepare
+from consensus.membership import View
+from consensus.messages import Blocks, GetHead, HeadReply, Prepare, Status
 from consensus.replica import Replica
 from consensus.vote_log import ProposalRecord, compact
 from tests.consensus.net import (
@@ -35,6 +36,19 @@ def make(net, index=1, *, key=None, **options):
 
 def head_of(net, height, body=BODY):
     return sealed(net, height, body).head
+
+
+def status_at(height):
+    return Status(
+        slot=slot(height=height),
+        head_digest=GENESIS,
+        asked=View(0),
+        proposal=None,
+        prepares=0,
+        commits=0,
+        view_changes=(),
+        is_learner=False,
+    )
 
 
 def answer(net, replica, members, head):
@@ -200,3 +214,56 @@ def test_a_commit_in_a_lower_view_than_the_one_kept_is_known():
     assert signer.has_committed(1, 2)
     assert not signer.has_committed(1, 3)
     assert not signer.has_committed(2, 0)
+
+
+def test_a_newcomer_that_was_started_anew_needs_no_more_than_others():
+    """Its log was there before its key was a member's: nothing of it can be lost.
+
+    Otherwise five members of whom one is away would stand: three vote, and it may not.
+    """
+    net = Net()
+    newcomer = make(net, key=public_key(4), is_log_new=True)
+    newcomer.step(Tick(), net.now)
+    behind(net, newcomer)
+    block = sealed(net, 1, BODY)
+    receive(net, newcomer, 0, Blocks((block,)))
+    for member in (0, 1, 2):
+        receive(net, newcomer, member, status_at(1))
+    after = make_membership(5, epoch=1, first_height=2, first_term=1)
+    newcomer.step(Applied(block.height, block.digest, after), net.now)
+    assert newcomer.is_learner
+    assert not newcomer.is_doubtful
+    others = [after.index_of(net.membership.members[i]) for i in (0, 1, 2)]
+    answer(net, newcomer, others, block.head)
+    assert not newcomer.is_learner
+
+
+def test_who_replays_the_block_that_admitted_it_stays_in_doubt():
+    """It was a member before, and its log may be another one now."""
+    net = Net()
+    wiped = make(net, key=public_key(4), is_log_new=True)
+    wiped.step(Tick(), net.now)
+    behind(net, wiped)
+    block = sealed(net, 1, BODY)
+    receive(net, wiped, 0, Blocks((block,)))
+    for member in (0, 1, 2):
+        receive(net, wiped, member, status_at(9))
+    after = make_membership(5, epoch=1, first_height=2, first_term=1)
+    wiped.step(Applied(block.height, block.digest, after), net.now)
+    assert wiped.is_learner
+    assert wiped.is_doubtful
+
+
+def test_a_liar_that_boasts_keeps_nobody_from_being_level():
+    net = Net()
+    head = head_of(net, 1)
+    replica = make(net, head=head)
+    replica.step(Tick(), net.now)
+    receive(net, replica, 3, status_at(10**9))
+    assert not replica.is_level
+    receive(net, replica, 0, status_at(1))
+    assert not replica.is_level
+    receive(net, replica, 2, status_at(1))
+    assert replica.is_level
+    receive(net, replica, 2, status_at(2))
+    assert not replica.is_level

@@ -9,7 +9,7 @@ from crypto.hashing import Digest
 from node.community import Change, NodeRecord
 from node.readiness import Readiness, Taken, Told, decode_told, encode_told
 from tests.node.cluster import node_key
-from vm.activation import READY_SPAN, Ready, ready_digest
+from vm.activation import READY_SPAN, ActivationTransaction, Ready, ready_digest
 from vm.members import keys_hash, quorum
 
 GENESIS = Digest(b"g" * 32)
@@ -92,6 +92,22 @@ def test_a_ready_is_said_again_when_it_is_half_as_old_as_allowed():
     made.set_height(100 + READY_SPAN // 2)
     (again,) = made.say(own(0), **VOTING)
     assert again.ready.height == 100 + READY_SPAN // 2
+
+
+def test_a_ready_of_an_earlier_life_is_said_again():
+    """Peers still hold it; but only what this process has said ends its doubts about its votes."""
+    made, what = node(height=100), change()
+    assert made.receive(signed(NEWCOMER, what, 99)) is Taken.NEW
+    (told,) = made.say(own(NEWCOMER), is_voting=False, is_level=True)
+    assert told.ready.height == 100
+    assert made.has_said(ActivationTransaction(what.id, (signed(NEWCOMER, what, 99).ready,)))
+    assert made.say(own(NEWCOMER), is_voting=False, is_level=True) == []
+
+
+def test_a_ready_from_above_the_head_is_not_replaced_by_an_older_one():
+    made, what = node(height=100), change()
+    assert made.receive(signed(NEWCOMER, what, 101)) is Taken.NEW
+    assert made.say(own(NEWCOMER), is_voting=False, is_level=True) == []
 
 
 def test_the_activation_needs_a_quorum_of_the_new_set_and_the_newcomer():
