@@ -1,0 +1,54 @@
+"""The community as the state has it, at its largest: what every node reads must never fail."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from market.abi import MEMBERSHIP
+from node.community import read_community
+from node.natives import NATIVES
+from tests.market.contracts.chain import Chain, ed25519, home
+from tests.market.contracts.members import rotation
+from vm.members import MEMBERS_MAX
+
+PER_BLOCK = 16
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    """As many members as there can be, each with a change of its own that waits."""
+    chain = Chain(MEMBERS_MAX, checked=False)
+    for first in range(0, MEMBERS_MAX, PER_BLOCK):
+        chain.block(
+            [
+                (
+                    home(i),
+                    "Membership",
+                    "proposeRotation",
+                    rotation(chain, home(i), ed25519(f"next {i}")),
+                )
+                for i in range(first, first + PER_BLOCK)
+            ]
+        )
+    return chain
+
+
+def as_node(chain):
+    """What `node.community` needs of a node's chain."""
+
+    def call(to, data, *, sender, gas):
+        return chain.machine.call(
+            chain.head, chain.state, sender=sender, to=to, data=data, gas=gas, time_ms=chain.now
+        )
+
+    return SimpleNamespace(machine=chain.machine, call=call)
+
+
+def test_the_largest_community_with_all_keys_changing_can_be_read(crowd):
+    assert any(each.ADDRESS == MEMBERSHIP for each in NATIVES)
+    community = read_community(as_node(crowd))
+    assert len(community.nodes) == MEMBERS_MAX
+    assert len(community.changes) == MEMBERS_MAX
+    for change in community.changes:
+        assert len(change.keys) == MEMBERS_MAX
+        assert change.newcomer.node_key in change.keys
