@@ -21,8 +21,8 @@ from vm.members import keys_hash
 
 CONTRACT = "membership"
 _VIEW_GAS = 2**40
-"""No bound: what is read is what the contract keeps, which its own rules bound. Were this the gas of
-a transaction, a large community with many changes under way would stop every node at one block."""
+"""No bound: what the contract keeps is bounded by its own rules. Were this a transaction's gas, a
+large community with many changes under way would stop every node at one block."""
 _NO_KEY = bytes(32)
 _NOBODY = bytes(20)
 
