@@ -68,8 +68,8 @@ class Processes:
         return await client.call("hearth_submit", self.next_tx(sender), 20_000)
 
     async def ready(self) -> None:
-        """Wait until every running node answers and votes."""
-        async with asyncio.timeout(30):
+        """Wait until every running node answers and votes; a busy machine takes its time."""
+        async with asyncio.timeout(60):
             waiting = set(self.running)
             while waiting:
                 waiting -= {i for i in waiting if await self._is_ready(i)}

@@ -1,6 +1,7 @@
 """`/why` and `hearth node why` name the cause, on real processes: one test for each cause."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -29,8 +30,8 @@ FULL_AT_BYTES = 48 << 10
 """Of each file: a few blocks more."""
 _CLOCK = "import node.app, time; node.app.wall_ms = lambda: time.time_ns() // 1_000_000 + {ms}"
 _VERSION = """
-import node.p2p.frames
-node.p2p.frames.PROTOCOL_VERSION += 1
+import vm.versions
+vm.versions.WIRE_VERSION -= 1
 """
 
 
@@ -49,15 +50,16 @@ class Odd(Processes):
     async def why(self, i: int) -> str:
         return " ".join(await self.clients[i].call("hearth_why"))
 
-    async def why_says(self, i: int, *words: str, seconds: float = 20) -> str:
+    async def why_says(self, i: int, *words: str, seconds: float = 60) -> None:
         """Wait until the node's answer holds all of the words."""
         said = ""
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    said = await self.why(i)
+                    with contextlib.suppress(Unreachable, RpcError):
+                        said = await self.why(i)
                     if all(re.search(word, said) for word in words):
-                        return said
+                        return
                     await asyncio.sleep(0.1)
         except TimeoutError:
             pytest.fail(f"{words} are not in: {said}")
@@ -65,6 +67,10 @@ class Odd(Processes):
     async def push(self, i: int) -> None:
         """Hand in a transaction without waiting for it."""
         await self.clients[i].call("eth_sendRawTransaction", self.next_tx(i))
+
+    async def ended(self, i: int) -> int:
+        """Wait until a node has ended by itself; return its exit code."""
+        return await asyncio.to_thread(self.running.pop(i).wait, 60)
 
     def name(self, i: int) -> str:
         return load(self.homes[i] / "node.toml").name
@@ -83,7 +89,7 @@ def play(tmp_path, scenario, patches=None):
         finally:
             await processes.close()
 
-    asyncio.run(asyncio.wait_for(main(), 120))
+    asyncio.run(asyncio.wait_for(main(), 240))
 
 
 def test_the_primary_is_dead(tmp_path):
@@ -108,12 +114,14 @@ def test_two_of_four_are_down(tmp_path):
         await processes.submit(0)
         processes.kill(2, 3)
         await processes.push(0)
-        said = await processes.why_says(
-            0, "Only 2 members can be reached, and 3 are needed", "1 more of the members must"
+        await processes.why_says(
+            0,
+            "Only 2 members can be reached, and 3 are needed",
+            "1 more of the members must",
+            processes.name(2),
+            processes.name(3),
+            "cannot connect|closed|lost",
         )
-        assert processes.name(2) in said
-        assert processes.name(3) in said
-        assert "cannot connect" in said or "closed" in said or "lost" in said
 
     play(tmp_path, scenario)
 
@@ -128,8 +136,7 @@ def test_the_network_is_cut(tmp_path):
             processes.clients[i]._headers = {"Authorization": f"Bearer {token}"}
             await processes.clients[i].call("hearth_adminPartition", [names[j] for j in others])
         await processes.push(0)
-        said = await processes.why_says(0, "Only 2 members", "network between here and there")
-        assert names[2] in said
+        await processes.why_says(0, "Only 2 members", "network between here and there", names[2])
         await processes.push(2)
         await processes.why_says(2, "Only 2 members", names[0])
 
@@ -144,13 +151,11 @@ def test_the_disk_is_full(tmp_path):
         await processes.submit(0)
         victim = processes.running[1]
         resource.prlimit(victim.pid, resource.RLIMIT_FSIZE, (FULL_AT_BYTES, FULL_AT_BYTES))
-        for _ in range(60):
-            await processes.push(0)
-            await asyncio.sleep(0.05)
-            if victim.poll() is not None:
-                break
-        assert await asyncio.to_thread(victim.wait, 20) == 1
-        del processes.running[1]
+        # A block each: how many transactions a block has depends on how busy the machine is.
+        async with asyncio.timeout(90):
+            while victim.poll() is None:
+                await processes.submit(0)
+        assert await processes.ended(1) == 1
         said = ask_command(processes.homes[1])
         assert "The disk is full" in said, said
         assert "Make room" in said
@@ -175,7 +180,7 @@ def test_a_corrupt_vote_log_stops_the_node_and_says_so(tmp_path):
         log[40] ^= 1
         path.write_bytes(bytes(log))
         processes.start(1)
-        assert await asyncio.to_thread(processes.running.pop(1).wait, 20) != 0
+        assert await processes.ended(1) != 0
         said = ask_command(processes.homes[1])
         assert "votes.log" in said
         assert "It has stopped" in said or "has stopped after an error" in said
@@ -194,7 +199,7 @@ def test_damage_in_the_chain_stops_the_node_and_says_so(tmp_path):
         for path in chain.glob("MANIFEST-*"):
             path.write_bytes(b"noise" * 20)
         processes.start(1)
-        assert await asyncio.to_thread(processes.running.pop(1).wait, 20) != 0
+        assert await processes.ended(1) != 0
         said = ask_command(processes.homes[1])
         assert "stopped after an error" in said
         assert "chain" in said
@@ -232,7 +237,7 @@ def test_the_clock_is_an_hour_off(tmp_path, hours):
         words = f"clock is (59|60) min {direction}"
         # It compares clocks where it sees a proposal in time, and each primary leads for 16
         # blocks: on a busy machine it may only follow for a while.
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(150):
             while not re.search(words, await processes.why(3)):
                 for sender in (0, 1, 2):
                     await processes.submit(sender)
@@ -245,7 +250,7 @@ def test_the_clock_is_an_hour_off(tmp_path, hours):
 
 def test_the_version_is_too_old(tmp_path):
     async def scenario(processes):
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     if "isLearner" in await processes.clients[3].call("hearth_status"):
