@@ -23,8 +23,8 @@ from node.p2p.member import PeerStats
 from node.records import ConsensusStatus
 from node.relay import Relay, RelayConfig
 from node.relay_service import RelayService
+from node.rpc.answers import Unreachable, parse_answer, result_of
 from node.rpc.block_notices import BlockNotices
-from node.rpc.client import Unreachable, _result
 from node.rpc.dispatch import Caller, Dispatcher
 from node.rpc.filters import Filters
 from node.rpc.handlers_eth import EthMethods
@@ -247,7 +247,8 @@ class Client:
     async def _ask(self, method, *params):
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         caller = Caller(is_authorised=self.token is not None, extra={})
-        return _result(json.loads(await self.street.dispatcher.answer(json.dumps(request), caller)))
+        answer = await self.street.dispatcher.answer(json.dumps(request), caller)
+        return result_of(parse_answer(answer))
 
     async def subscribe_blocks(self, from_height):
         height = from_height
