@@ -6,6 +6,7 @@ pragma solidity ^0.8.0;
 interface IAccountability {
     struct Offence {
         bytes32 nodeKey;
+        address account;
         uint8 offence;
         uint8 kind;
         uint64 epoch;

@@ -279,8 +279,8 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
         _view(
             "offences",
             "uint64 first",
-            "(bytes32 nodeKey,uint8 offence,uint8 kind,uint64 epoch,uint64 term,uint64 atView,"
-            "uint64 height,uint64 reportedHeight)[]",
+            "(bytes32 nodeKey,address account,uint8 offence,uint8 kind,uint64 epoch,uint64 term,"
+            "uint64 atView,uint64 height,uint64 reportedHeight)[]",
             "Offence",
         ),
         _view("count", "", "uint64 offences"),

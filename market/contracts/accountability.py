@@ -19,7 +19,7 @@ from market.abi import (
     RevertCode,
 )
 from market.contracts.evidence import Accusation, check_evidence, read_evidence
-from market.contracts.past_sets import set_of
+from market.contracts.past_sets import owner_of, set_of
 from market.contracts.storage import Records, u64
 from vm.errors import Revert
 from vm.gas import METHOD
@@ -49,9 +49,9 @@ _NUMBER: Final = b"n"
 _SEEN: Final = b"s"
 _KEY_TAG: Final = b"hearth/evidence"
 
-OffenceRow = tuple[bytes, int, int, int, int, int, int, int]
+OffenceRow = tuple[bytes, bytes, int, int, int, int, int, int, int]
 OffenceRows = Annotated[list[OffenceRow], Abi(FUNCTIONS["Accountability"]["offences"].outputs)]
-"""(nodeKey, offence, kind, epoch, term, view, height, reportedHeight)."""
+"""(nodeKey, account, offence, kind, epoch, term, view, height, reportedHeight)."""
 
 
 @final
@@ -60,6 +60,8 @@ class Offence:
     """One conviction."""
 
     node_key: bytes
+    account: bytes
+    """Of the household whose key it was: keys change."""
     offence: int
     kind: int
     """Of the first message."""
@@ -71,7 +73,7 @@ class Offence:
     """Height of the block that holds the report."""
 
 
-_offences = Records(b"o", Offence, "32sBBQQQQQ")
+_offences = Records(b"o", Offence, "32s20sBBQQQQQ")
 
 
 @final
@@ -122,6 +124,7 @@ class Accountability(NativeContract):
             rows.append(
                 (
                     found.node_key,
+                    found.account,
                     found.offence,
                     found.kind,
                     found.epoch,
@@ -189,7 +192,8 @@ def _check_new(ctx: CallContext, accusation: Accusation, node_key: bytes) -> Non
 def _record(ctx: CallContext, accusation: Accusation, node_key: bytes) -> None:
     offence, kind, epoch, term, at_view, height = _numbers(accusation)
     count = ctx.get_int(_COUNT)
-    row = Offence(node_key, offence, kind, epoch, term, at_view, height, ctx.height)
+    account = owner_of(ctx.at(MEMBERSHIP), node_key, epoch)
+    row = Offence(node_key, account, offence, kind, epoch, term, at_view, height, ctx.height)
     _offences.put(ctx, row, u64(count))
     ctx.put_int(_COUNT, count + 1)
     ctx.put_int(_NUMBER + node_key, ctx.get_int(_NUMBER + node_key) + 1)

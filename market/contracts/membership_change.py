@@ -101,9 +101,12 @@ def activate(ctx: CallContext, proposal_id: int) -> None:
     """
     keys = next_members(ctx, proposal_id).keys
     proposal = load_proposal(ctx, proposal_id)
+    before = member_of(ctx, proposal.account)
     _EFFECTS[ProposalKind(proposal.kind)](ctx, proposal_id, proposal)
     finish(ctx, proposal_id, proposal, ProposalStatus.ACTIVE)
-    keep_set(ctx, ctx.member_set())
+    is_gone = before is not None and before.node_key not in keys
+    gone = before.node_key + proposal.account if before is not None and is_gone else b""
+    keep_set(ctx, ctx.member_set(), gone)
     members = ctx.change_members(keys)
     ctx.emit(
         MembersChanged(members.epoch, proposal_id, proposal.kind, proposal.account, members.hash())

@@ -43,7 +43,7 @@ def test_an_equivocation_is_put_on_the_chain_by_whoever_saw_it(options):
                     await asyncio.sleep(0.2)
             (rows,) = await cluster.view(honest[0], "Accountability", "offences", 0)
             assert [row[0] for row in rows] == [keys[liar]]
-            assert rows[0][1:3] == (1, Kind.COMMIT)
+            assert rows[0][2:4] == (1, Kind.COMMIT)
             await asyncio.sleep(1)
             (count,) = await cluster.view(honest[1], "Accountability", "offencesOf", keys[liar])
             assert count == 1, "the others found it on record"

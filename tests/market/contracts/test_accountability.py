@@ -28,6 +28,7 @@ from market.contracts.evidence import read_evidence
 from tests.consensus.strategies import digests, view_changes
 from tests.consensus.test_evidence import GUILTY
 from tests.market.contracts.chain import Chain, Reverted, account, ed25519, home
+from tests.market.contracts.members import accept, activate, node, rotation
 from vm.errors import Revert
 
 A, B = b"a" * 32, b"b" * 32
@@ -63,6 +64,12 @@ def hidden(chain):
     return encode_evidence(HiddenCertificate(signed(chain, Kind.COMMIT, A), asked))
 
 
+def owner(place):
+    """Account of the household at this place among the founders' keys."""
+    (index,) = (i for i in range(4) if ed25519(f"node {i}") is NODES[place])
+    return home(index).address
+
+
 def report(chain, evidence, key=None):
     return chain.send(key or home(0), "Accountability", "reportEvidence", evidence)
 
@@ -82,7 +89,7 @@ def test_a_conviction_is_on_record_for_all_to_see():
     (log,) = receipt.logs
     assert (log.address, log.topics[1]) == (ADDRESSES["Accountability"], NODES[1].public)
     (row,) = chain.one("Accountability", "offences", 0)
-    assert tuple(row)[:7] == (NODES[1].public, 1, Kind.COMMIT, 0, 0, 3, 7)
+    assert tuple(row)[:8] == (NODES[1].public, owner(1), 1, Kind.COMMIT, 0, 0, 3, 7)
     assert chain.one("Accountability", "isRecorded", evidence)
     assert chain.one("Accountability", "offencesOf", NODES[1].public) == 1
     assert chain.one("Accountability", "offencesOf", NODES[2].public) == 0
@@ -94,7 +101,48 @@ def test_every_kind_of_offence_is_taken():
     split = SplitVote(signed(chain, Kind.PREPARE, A), signed(chain, Kind.COMMIT, B))
     for evidence in (double(chain), encode_evidence(split), hidden(chain)):
         report(chain, evidence)
-    assert [row[1] for row in chain.one("Accountability", "offences", 0)] == [1, 2, 3]
+    assert [row[2] for row in chain.one("Accountability", "offences", 0)] == [1, 2, 3]
+
+
+def test_a_household_that_changed_its_key_or_was_evicted_is_found_all_the_same():
+    chain, signers = Chain(5, checked=False), [node(i) for i in range(5)]
+    places = {key.public: key for key in signers}
+    keys = tuple(sorted(places))
+    domain = SigningDomain(
+        chain.machine.genesis_execution().header.hash, Membership(epoch=0, members=keys).hash()
+    )
+
+    def offence(who, view):
+        slot = Slot(epoch=0, term=0, view=view, height=1)
+        kind, sender = Kind.COMMIT, keys.index(node(who).public)
+        votes = [
+            SignedVote(
+                kind=kind,
+                slot=slot,
+                digest=digest,
+                sender=sender,
+                signature=node(who).sign(domain.payload(kind, slot, digest)),
+            )
+            for digest in (A, B)
+        ]
+        return encode_evidence(DoubleVote(*votes))
+
+    def change_key(who, old, new):
+        args = rotation(chain, home(who), new)
+        (proposal_id,) = chain.send(home(who), "Membership", "proposeRotation", *args)
+        activate(chain, proposal_id, [new, *(key for key in signers if key is not old)])
+        signers[who] = new
+
+    change_key(1, node(1), ed25519("other node"))
+    change_key(2, node(2), node(1))  # Somebody else takes that key, however it came to know it.
+    (proposal_id,) = chain.send(home(0), "Membership", "proposeEviction", home(3).address)
+    accept(chain, proposal_id, [home(i) for i in (0, 1, 2)])
+    activate(chain, proposal_id, [node(0), ed25519("other node"), node(1), node(4)])
+    for who in range(5):
+        report(chain, offence(who, who), home(4))
+    rows = chain.one("Accountability", "offences", 0)
+    assert [row[0] for row in rows] == [node(i).public for i in range(5)]
+    assert [row[1] for row in rows] == [home(i).address for i in range(5)]
 
 
 def test_an_offence_is_recorded_once_whatever_it_is_proven_by():
