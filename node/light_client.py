@@ -218,9 +218,10 @@ class LightClient:
         return SealedHeader(header, seal)
 
     def _remember(self, header: Header, seal: Seal) -> None:
-        known = self._known.setdefault(header.number, header.hash)
-        if known != header.hash and header.number == self.trusted.header.number:
+        trusted = self.trusted.header
+        if header.number == trusted.number and header.hash != trusted.hash:
             raise InvalidProof(f"block {header.number} is sealed, and is not the trusted one")
+        known = self._known.setdefault(header.number, header.hash)
         if known != header.hash:
             raise InvalidProof(
                 f"two blocks are sealed at height {header.number}: 0x{known.hex()} and "

@@ -367,6 +367,24 @@ def test_two_sealed_blocks_at_one_height_are_noticed(tmp_path):
         chain.close()
 
 
+def test_the_trusted_block_is_not_forgotten(tmp_path, monkeypatch):
+    """However many blocks are seen after it, another one of its height is noticed."""
+    monkeypatch.setattr("node.light_client.KNOWN_MAX", 2)
+    chains = [SealedChain(tmp_path / name) for name in ("one", "two")]
+    for chain, value in zip(chains, (1, 2), strict=True):
+        chain.transfer(value=value)
+    first = chains[0].client()
+    run(first.follow(Server(chains[0].chain)))
+    client = LightClient(first.trust_head())
+    for height in range(2, 6):
+        chains[0].transfer(value=1)
+        run(client.header(Server(chains[0].chain), height))
+    with pytest.raises(InvalidProof, match="block 1 is sealed, and is not the trusted one"):
+        run(client.header(Server(chains[1].chain), 1))
+    for chain in chains:
+        chain.close()
+
+
 def test_another_chain(tmp_path, sealed):
     sealed.transfer()
     other = SealedChain(
