@@ -3,7 +3,7 @@
 By an ordinary transaction of the member's own account, not by a kind of its own: its quota bounds
 it, every block rule exists already, and a report that fails harms nobody. Every correct member
 that saw the offence holds the evidence; they report one after the other, by their index, and who
-finds it on record has nothing to do.
+finds it on record has nothing to do. What is pending is kept over a restart.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from crypto import abi
 from crypto.keys import AccountKey
 from node.chain import Chain
 from node.errors import MempoolFull
+from node.storage.evidence_store import EvidenceStore
 from vm.errors import InvalidTransaction
 from vm.transaction import sign_transaction
 
@@ -46,12 +47,26 @@ class EvidenceDesk:
     """Of one node. `tick` it now and then."""
 
     def __init__(
-        self, *, chain: Chain, account: AccountKey, turn: Callable[[], int | None]
+        self,
+        *,
+        chain: Chain,
+        account: AccountKey,
+        turn: Callable[[], int | None],
+        store: EvidenceStore,
     ) -> None:
-        """`turn`: this node's index in the member set; None while it is not a member."""
+        """Take up what an earlier run left in `store`, from the first tick on.
+
+        Args:
+            chain: with the contract that keeps the record.
+            account: the household's, which pays.
+            turn: this node's index in the member set; None while it is not a member.
+            store: keeps what is pending.
+        """
         self._chain = chain
         self._account = account
         self._turn = turn
+        self._store = store
+        self._left = store.load()
         self._cases: dict[object, _Case] = {}
         self._convicted: dict[bytes, None] = {}
 
@@ -72,29 +87,42 @@ class EvidenceDesk:
         members = self._chain.membership()
         if evidence.first.slot.epoch == members.epoch:
             self._convicted[members.members[offender(proof)]] = None
-        key = (evidence.first.slot.epoch, offence_key(proof))
-        turn = self._turn()
-        if key in self._cases or len(self._cases) >= PENDING_MAX or turn is None:
-            return
-        self._cases[key] = _Case(proof, now_s + TURN_S * turn)
+        if self._open(proof, now_s):
+            self._store.keep(proof)
 
     def tick(self, now_s: float) -> None:
         """Report what is due and not on record."""
+        if self._left and self._turn() is not None:
+            for proof in self._left:
+                if not self._open(proof, now_s):
+                    self._store.forget(proof)
+            self._left = []
         contracts = {each.NAME: each for each in self._chain.machine.contracts.values()}
         contract = contracts.get(CONTRACT)
         for key, case in list(self._cases.items()):
             if now_s < case.due_s:
                 continue
-            if contract is None or case.tries >= TRIES_MAX:
-                del self._cases[key]
-                continue
             evidence = encode_evidence(case.proof)
-            if self._is_settled(contract.ADDRESS, evidence):
+            if (
+                contract is None
+                or case.tries >= TRIES_MAX
+                or self._is_settled(contract.ADDRESS, evidence)
+            ):
                 del self._cases[key]
+                self._store.forget(case.proof)
                 continue
             case.tries += 1
             case.due_s = now_s + TURN_S
             self._report(contract.ADDRESS, evidence)
+
+    def _open(self, proof: Proof, now_s: float) -> bool:
+        """Whether a case is made of it: it is new, there is room, and this node is a member."""
+        key = (proof.votes[0].slot.epoch, offence_key(proof))
+        turn = self._turn()
+        if key in self._cases or len(self._cases) >= PENDING_MAX or turn is None:
+            return False
+        self._cases[key] = _Case(proof, now_s + TURN_S * turn)
+        return True
 
     def _is_settled(self, address: bytes, evidence: bytes) -> bool:
         """Whether it is on record, or can never be: a dry run says so."""

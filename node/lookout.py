@@ -14,12 +14,13 @@ from node.chain import Chain
 from node.clock_watch import ClockWatch
 from node.consensus_driver import ConsensusDriver
 from node.directory import Directory
-from node.evidence_desk import EvidenceDesk
+from node.evidence_desk import PENDING_MAX, EvidenceDesk
 from node.last_words import explain_disk, free_bytes
 from node.obstacles import Absent, explain_absent, explain_clock, explain_versions
 from node.p2p.member import PeerStats
 from node.p2p.network import PeerNetwork
 from node.records import BlockRecord
+from node.storage.evidence_store import EvidenceStore
 from node.storage.new_views import NewViewStore
 
 
@@ -47,7 +48,12 @@ class Lookout:
         self._last_ms = chain.head.time_ms
         self.missed_blocks = 0
         """Sealed blocks, of those since the start, whose seal lacks this member's COMMIT."""
-        self.desk = EvidenceDesk(chain=chain, account=account, turn=lambda: driver.replica.me)
+        self.desk = EvidenceDesk(
+            chain=chain,
+            account=account,
+            turn=lambda: driver.replica.me,
+            store=EvidenceStore(data / "evidence", PENDING_MAX),
+        )
         self._new_views = NewViewStore(data / "new-views")
         driver.on_evidence = self._on_evidence
         driver.on_new_view = self._on_new_view
