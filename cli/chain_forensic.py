@@ -1,6 +1,5 @@
 """`hearth chain seal` and `forensic`: two seals for one height, and who made that possible."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +122,7 @@ def forensic(
 
 def _read_head(path: Path) -> Head:
     try:
-        value = json.loads(path.read_text("utf-8"))
-        parts = strict_json.typed(value, dict, path.name)
+        parts = strict_json.read_file(path)
         header = decode_header(read_hex(parts.get("header"), "header", length=HEADER_BYTES))
         found = read_seal(parts.get("seal"), f"{path.name}: seal")
         return Head(height=Height(header.number), digest=header.hash, seal=found)

@@ -23,6 +23,7 @@ from testnet.errors import BadFile
 
 FILE_BYTES_MAX = 64 << 20
 """Build files with syntax trees are large."""
+_FIRST_BYTES = 1 << 20
 EVM_VERSION = "cancun"
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]{0,127}")
 """Files are named by it."""
@@ -95,7 +96,9 @@ def read_json(path: Path) -> Any:
     """Return the JSON value in a file of bounded size; raises BadFile."""
     try:
         with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+            data = file.read(_FIRST_BYTES)
+            if len(data) == _FIRST_BYTES:  # Room for the largest is asked for where it is needed.
+                data += file.read(FILE_BYTES_MAX + 1 - len(data))
     except OSError as error:
         raise BadFile(path.name, f"cannot be read: {error.strerror}") from None
     if len(data) > FILE_BYTES_MAX:

@@ -29,6 +29,8 @@ from vm.machine import Machine
 WINDOW_MS = 3_600_000
 RECORD_MS = 300_000
 HOUR_S = 3_600
+_NUMBER_CHARS_MAX = 20
+"""Above any number that a genesis file may hold."""
 
 
 @click.group()
@@ -147,6 +149,8 @@ def parse_settings(given: Sequence[str]) -> dict[str, Params]:
         if not equals or not dot or not key:
             raise Unusable(f"--set must be CONTRACT.KEY=VALUE, got {text!r}")
         is_number = value.removeprefix("-").isdecimal()
+        if is_number and len(value) > _NUMBER_CHARS_MAX:
+            raise Unusable(f"--set {place} must be a number of at most {_NUMBER_CHARS_MAX} digits")
         contracts.setdefault(contract, {})[key] = int(value) if is_number else value
     return dict(contracts)
 

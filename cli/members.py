@@ -375,11 +375,17 @@ def read_candidate(file: Path) -> list[object]:
         if not isinstance(value, dict) or sorted(value) != sorted(function.input_names):
             raise Unusable(f"{file}: must have exactly {', '.join(function.input_names)}")
         return [
-            value[name] if kind == "string" else bytes.fromhex(value[name].removeprefix("0x"))
+            _argument(value[name], kind)
             for name, kind in zip(function.input_names, function.input_types, strict=True)
         ]
-    except (ValueError, AttributeError):
+    except (ValueError, RecursionError):
         raise Unusable(f"{file}: not a candidate file") from None
+
+
+def _argument(value: object, kind: str) -> str | bytes:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004  Of the file, not of the code.
+    return value if kind == "string" else bytes.fromhex(value.removeprefix("0x"))
 
 
 async def _propose(target: Target, args: list[object]) -> tuple[dict[str, Any], int]:

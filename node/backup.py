@@ -42,7 +42,7 @@ from node.storage.block_write import BlockWrite
 from node.storage.store_import import StoreImport, swap
 from node.storage.vote_log import VoteLogFile
 from vm.block import Block, encode_block
-from vm.errors import InvalidBlock
+from vm.errors import GenesisError, InvalidBlock
 from vm.genesis import GENESIS_BYTES_MAX, Genesis
 from vm.machine import Machine
 from vm.members import first_members
@@ -211,7 +211,10 @@ def _restore(
 def _machine(home: Home, genesis_hash: bytes, natives: Sequence[NativeContract]) -> Machine:
     if not home.genesis.exists():
         raise StorageError("it holds no genesis file")
-    machine = Machine(Genesis.from_json(home.genesis.read_bytes()), natives)
+    try:
+        machine = Machine(Genesis.from_json(home.genesis.read_bytes()), natives)
+    except GenesisError as error:
+        raise StorageError(f"its genesis file cannot be used: {error}") from None
     if machine.genesis.hash != genesis_hash:
         raise StorageError("its genesis file is of another chain than its state")
     return machine
@@ -268,7 +271,7 @@ def _read_head(data: bytes) -> tuple[bytes, str, Offer]:
             raise DecodeError("seal", "must be there")
         genesis = bytes.fromhex(str(value.get("genesis"))[2:])
         return genesis, str(value.get("name")), Offer(read_header(value.get("header")), seal)
-    except ValueError as error:  # DecodeError is one.
+    except (ValueError, RecursionError) as error:  # DecodeError is the first, too.
         raise StorageError(f"{HEAD}: {error}") from None
 
 

@@ -142,7 +142,9 @@ def rewritten(backup, change):
         ("backup.json", lambda _: None, "not a backup"),
         ("backup.json", lambda _: b"{}", "version"),
         ("backup.json", lambda data: data.replace(b'"view": 0', b'"view": 1'), "does not hold"),
+        ("backup.json", lambda _: b"[" * 60_000, "backup.json"),
         ("genesis.json", lambda _: None, "no genesis file"),
+        ("genesis.json", lambda _: b"{}", "cannot be used"),
         (
             "genesis.json",
             lambda data: data.replace(b'"name": "street"', b'"name": "streat"'),

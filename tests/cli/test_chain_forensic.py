@@ -87,7 +87,7 @@ def test_without_the_new_view_it_says_what_is_missing(fork):
 
 def test_files_that_are_no_seals_are_refused(fork, tmp_path):
     bad = tmp_path / "bad.json"
-    for text in ("{", "[]", '{"header": "0x00", "seal": {}}', "{}"):
+    for text in ("{", "[]", '{"header": "0x00", "seal": {}}', "{}", "[" * 100_000):
         bad.write_text(text)
         run("chain", "forensic", fork["a"], bad, code=ExitCode.USAGE)
     noise = tmp_path / "noise.newview"

@@ -149,6 +149,8 @@ def test_times_and_settings():
     assert parse_settings(["market.k=15", "x.name=y"])["x"] == {"name": "y"}
     with pytest.raises(Unusable):
         parse_settings(["market.k"])
+    with pytest.raises(Unusable, match="at most 20 digits"):
+        parse_settings(["market.k=" + "9" * 5_000])
 
 
 # node init ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from cli.errors import Unusable
 from cli.main import main
-from cli.members import slack_in_words
+from cli.members import read_candidate, slack_in_words
 from cli.node_rotation import make_next_key, rotation_arguments
 from crypto.codec import encode
 from crypto.hashing import tagged_hash
@@ -140,3 +140,16 @@ def test_voters_are_told_how_many_may_go_missing(members, peers, index, words):
     """Research rule 31: a member that is not there counts towards the quorum all the same."""
     status = {"members": members, "peersUp": peers, "index": index}
     assert words in slack_in_words(status)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", "{}", "name", "number"])
+def test_a_file_that_is_no_candidate_is_refused(tmp_path, text):
+    names = FUNCTIONS["Membership"]["propose"].input_names
+    if text in ("name", "number"):  # All that belongs there, but one of another kind.
+        value = dict.fromkeys(names, "0x00")
+        value[names[0 if text == "number" else names.index("name")]] = 5
+        text = json.dumps(value)
+    file = tmp_path / "candidate.json"
+    file.write_text(text)
+    with pytest.raises(Unusable, match=r"candidate|must have exactly"):
+        read_candidate(file)
