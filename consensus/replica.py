@@ -38,6 +38,7 @@ from consensus.messages import (
     NewView,
     Prepare,
     PrePrepare,
+    SealedBlock,
     Shown,
     Status,
     ViewChange,
@@ -262,6 +263,10 @@ class Replica:
     def commit_latency_ms(self) -> int:
         """Smoothed time from when a height is open to its decision."""
         return self._s.timers.commit_latency_ms
+
+    def fetched_above(self, height: int) -> tuple[SealedBlock, ...]:
+        """Return blocks that were fetched and follow on `height`; nobody has verified them."""
+        return recovery.following(self._s, height)
 
     @property
     def halted(self) -> str | None:

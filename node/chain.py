@@ -368,9 +368,12 @@ class Chain:
                 self.pool.remove(tx.hash)
         return executed
 
-    def apply(self, sealed: SealedBlock) -> BlockRecord | None:
-        """Write a decided block, make it the head and tell everybody; None if it was known."""
-        executed = self.executor.apply(sealed)
+    def apply(self, sealed: SealedBlock, senders: Sequence[bytes] = ()) -> BlockRecord | None:
+        """Write a decided block, make it the head and tell everybody; None if it was known.
+
+        `senders`: of its transactions, where they were recovered before (`node.senders`).
+        """
+        executed = self.executor.apply(sealed, senders)
         if executed is None:
             return None
         execution = executed.execution

@@ -42,13 +42,14 @@ from consensus.events import (
 )
 from consensus.keyring import Keyring
 from consensus.membership import MemberIndex
-from consensus.messages import NewView, SealedBlock, ViewChange
+from consensus.messages import NewView, SealedBlock
 from consensus.replica import Replica
 from consensus.vote_log import NewViewRecord, Record
 from consensus.wire import decode_message, encode_message
 from crypto.errors import DecodeError
 from node.block_server import BlockServer, channel_of
 from node.chain import Chain
+from node.consensus_metrics import view_change_reason
 from node.errors import CorruptStore, NodeError
 from node.executor import digest_of
 from node.inbox import FromPeer, Inbox, Item, LinkChange
@@ -57,6 +58,7 @@ from node.metrics import Metrics
 from node.p2p.frames import Channel
 from node.p2p.roster import Roster
 from node.records import ConsensusStatus
+from node.senders import Senders
 from node.step_timer import StepTimer
 from node.storage.vote_log import VoteLogFile
 from vm.errors import InvalidBlock
@@ -141,6 +143,7 @@ class ConsensusDriver:
         self.has_awaited: Callable[[SealedBlock], bool] = lambda _: False
         """Whether this process said READY to the change of members that the block carries."""
         self._steps = StepTimer()
+        self.senders = Senders()
         self.on_evidence: Callable[[Evidence], None] = lambda _: None
         self.on_new_view: Callable[[NewView], None] = lambda _: None
         """Told of each NEW-VIEW that is accepted."""
@@ -159,6 +162,7 @@ class ConsensusDriver:
     def stop(self) -> None:
         """Take no further step. The caller closes chain and vote log."""
         self._is_stopped = True
+        self.senders.stop()
         for timer in (self._timer, self._work_timer):
             if timer is not None:
                 timer.cancel()
@@ -232,8 +236,7 @@ class ConsensusDriver:
         while True:
             if self._effects:
                 effect = self._effects[0]
-                if isinstance(effect, Build | Validate | Apply) and self._flush():
-                    self._schedule()
+                if self._must_wait(effect):
                     return
                 self._effects.popleft()
                 self._perform(effect)
@@ -249,6 +252,15 @@ class ConsensusDriver:
                 break
         self._flush()
         self._arm()
+
+    def _must_wait(self, effect: Effect) -> bool:
+        """Whether others have their turn before something slow; the loop comes back to it."""
+        if isinstance(effect, Build | Validate | Apply) and self._flush():
+            self._schedule()
+            return True
+        return isinstance(effect, Apply) and self.senders.is_coming(
+            effect.block.body, self._schedule
+        )
 
     def _take(self, item: Item) -> None:
         """Step the replica, in whose eyes a peer has its index in the present epoch."""
@@ -280,7 +292,7 @@ class ConsensusDriver:
             # Before any effect: a restart must not forget that the log is not whole.
             self._vote_log.prove(is_proven=was_doubtful)
         if (replica.term, replica.asked) > asked and replica.asked > 0:
-            reason = _view_change_reason(event)
+            reason = view_change_reason(event)
             self._metrics.view_change(reason)
             _log.info("view change", term=replica.term, view=replica.asked, reason=reason)
 
@@ -385,7 +397,9 @@ class ConsensusDriver:
     def _apply(self, block: SealedBlock) -> None:
         self._metrics.steps(self._steps.on_decided(self._loop.time()))
         begin = perf_counter()
-        self._chain.apply(block)
+        senders = self.senders.take(block.body)
+        self.senders.look_ahead(self.replica.fetched_above(block.height))
+        self._chain.apply(block, senders)
         self._forget_void()
         self._metrics.processing("apply", perf_counter() - begin)
         # The level before the answer: on Applied the replica builds at once if work waits.
@@ -426,18 +440,3 @@ class ConsensusDriver:
         if due_ms is not None:
             delay_s = max(due_ms - self._chain.now_ms(), 0) / 1000 + 0.001
             self._work_timer = self._loop.call_later(delay_s, self.work_may_wait)
-
-
-def _view_change_reason(event: Event) -> str:
-    """Return, in one of a few words, what made this node ask for another view."""
-    match event:
-        case Tick():
-            return "timeout"
-        case PeerDown():
-            return "primary_down"
-        case Validated():
-            return "invalid_proposal"
-        case Receive(_, ViewChange()):
-            return "others_asked"
-        case _:
-            return "other"

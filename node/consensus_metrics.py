@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from consensus.events import Event, PeerDown, Receive, Tick, Validated
+from consensus.messages import ViewChange
+
 if TYPE_CHECKING:
     from node.consensus_driver import ConsensusDriver
     from node.lookout import Lookout
@@ -101,3 +104,18 @@ class ConsensusFigures(Collector):
             score.add_metric([peer.name], peer.score)
             dropped.add_metric([peer.name], peer.dropped_frames)
         yield from (up, score, dropped)
+
+
+def view_change_reason(event: Event) -> str:
+    """Return, in one of a few words, what made this node ask for another view."""
+    match event:
+        case Tick():
+            return "timeout"
+        case PeerDown():
+            return "primary_down"
+        case Validated():
+            return "invalid_proposal"
+        case Receive(_, ViewChange()):
+            return "others_asked"
+        case _:
+            return "other"

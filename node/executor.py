@@ -4,7 +4,7 @@ Machine and tree only read the committed state, so an executed block is a value 
 either becomes the next head in one batch or is thrown away.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -25,6 +25,7 @@ from vm.machine import Machine
 from vm.members import MEMBERS_KEY, decode_members
 from vm.receipt import RECEIPT_BYTES_MAX, Receipt, decode_receipt, encode_receipt, logs_bloom
 from vm.transaction import Transaction
+from vm.transaction import decode as decode_transaction
 
 OVERLAYS_MAX = 4
 """Executed blocks above the head that are kept: one per view that got so far; others run again."""
@@ -125,12 +126,15 @@ class Executor:
                 refused.append((tx, error.reason))
         return refused
 
-    def validate(self, body: bytes, *, fresh_at_ms: int | None) -> Executed:
+    def validate(
+        self, body: bytes, *, fresh_at_ms: int | None, senders: Sequence[bytes] = ()
+    ) -> Executed:
         """Execute a proposed body on the head.
 
         Args:
             body: the encoded block.
             fresh_at_ms: the clock, if its time must be compared; None for a carried proposal.
+            senders: who signed its transactions, as far as that was recovered (`node.senders`).
 
         Raises:
             InvalidBlock: it must not be voted for.
@@ -142,12 +146,21 @@ class Executor:
         kept = self._overlays.get(digest)
         if kept is not None and kept.body == body:
             return kept
-        execution = self._machine.execute_block(
-            self._head, block, self._store, self._tree, self._known
-        )
+        known = self._decoded(block.transactions, senders) if senders else self._known
+        execution = self._machine.execute_block(self._head, block, self._store, self._tree, known)
         executed = Executed(digest, body, block, execution)
         self.keep(executed)
         return executed
+
+    def _decoded(
+        self, raws: Sequence[bytes], senders: Sequence[bytes]
+    ) -> Mapping[bytes, Transaction]:
+        """Return the transactions whose senders are known: those were decoded before, elsewhere."""
+        return {
+            raw: self._known.get(raw) or decode_transaction(raw, sender)
+            for raw, sender in zip(raws, senders, strict=True)
+            if sender
+        }
 
     def keep(self, executed: Executed) -> None:
         """Remember a block above the head, so that `apply` need not execute it again."""
@@ -164,8 +177,10 @@ class Executor:
         self._overlays.clear()
         self._head = self._open()
 
-    def apply(self, sealed: SealedBlock) -> Executed | None:
+    def apply(self, sealed: SealedBlock, senders: Sequence[bytes] = ()) -> Executed | None:
         """Write a decided block durably and make it the head; None if it is there already.
+
+        `senders` as in `validate`.
 
         Raises:
             Divergence: it is not valid here, or another block is decided at its height.
@@ -175,13 +190,13 @@ class Executor:
             if self._store.digest(sealed.height) != sealed.digest:
                 raise Divergence(f"block {sealed.height} is decided twice, with two hashes")
             return None
-        executed = self._overlays.get(sealed.digest) or self._rebuild(sealed)
+        executed = self._overlays.get(sealed.digest) or self._rebuild(sealed, senders)
         self._write(executed, sealed.seal)
         return executed
 
-    def _rebuild(self, sealed: SealedBlock) -> Executed:
+    def _rebuild(self, sealed: SealedBlock, senders: Sequence[bytes]) -> Executed:
         try:
-            executed = self.validate(sealed.body, fresh_at_ms=None)
+            executed = self.validate(sealed.body, fresh_at_ms=None, senders=senders)
         except InvalidBlock as error:
             raise Divergence(
                 f"sealed block {sealed.height} {sealed.digest.hex()} is invalid here: {error}"

@@ -125,8 +125,12 @@ def decode_deadline(raw: bytes) -> DeadlineTransaction:
     return DeadlineTransaction(codec.as_int(items[0], "deadline.height"))
 
 
-def decode(raw: bytes) -> Transaction:
+def decode(raw: bytes, sender: bytes = b"") -> Transaction:
     """Return the transaction whose one encoding is `raw`; the signer is not recovered yet.
+
+    Args:
+        raw: bytes from anywhere.
+        sender: its 20 bytes, where they have been recovered from `raw` before.
 
     Raises:
         InvalidTransaction: OVERSIZED, TYPE_NOT_SUPPORTED, UNPROTECTED, INVALID_SENDER (r, s or
@@ -143,6 +147,8 @@ def decode(raw: bytes) -> Transaction:
     except DecodeError as error:
         raise InvalidTransaction(TxReason.MALFORMED, error.field, error.reason) from None
     _check_signature_ranges(tx)
+    if sender:
+        tx._sender.append(sender)
     return tx
 
 

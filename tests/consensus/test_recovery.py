@@ -381,6 +381,10 @@ def test_blocks_are_applied_in_order_with_their_seals():
     blocks = tuple(sealed(net, h, b"block %d" % h) for h in (1, 2, 3))
     (apply,) = receive(net, replica, 0, Blocks(blocks))
     assert apply == Apply(blocks[0], executed=False)
+    # What stands behind it can be looked at, though nobody has verified it.
+    assert replica.fetched_above(1) == blocks[1:]
+    assert replica.fetched_above(2) == blocks[2:]
+    assert replica.fetched_above(3) == replica.fetched_above(9) == ()
 
 
 @pytest.mark.parametrize(
