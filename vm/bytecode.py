@@ -103,13 +103,14 @@ def _warm_up(world: World, access_list: AccessList) -> int:
 
 def environment(host: Host, journal: Journal, block: BlockInfo, *, origin: bytes) -> Environment:
     """Return what opcodes see of block and transaction."""
+    first = host.genesis.first_number
 
     def block_hash(number: int) -> int:
-        return contract_state.block_hash(journal, block.height, number)
+        return contract_state.block_hash(journal, block.height, number - first)
 
     return Environment(
         coinbase=COINBASE,
-        number=block.height,
+        number=first + block.height,
         time_s=block.time_ms // 1000,
         gas_limit=host.genesis.block_gas_limit,
         prev_randao=prev_randao(block),

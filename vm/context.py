@@ -10,7 +10,7 @@ from crypto.abi_event import event_encoder
 from crypto.codec import int_to_bytes
 from vm import accounts, deadlines, gas, members
 from vm.errors import Revert
-from vm.genesis import Genesis, Params
+from vm.genesis import Genesis, GenesisMember, Params
 from vm.members import MemberSet, NextMembers
 from vm.protocol import Schedule, Step, read_schedule, write_schedule
 from vm.receipt import Log
@@ -56,6 +56,9 @@ class Contract(Protocol):
 
     def activate(self, ctx: "CallContext", proposal_id: int, /) -> None:
         """Let an accepted proposal take effect."""
+
+    def recover(self, ctx: "CallContext", members: Sequence[GenesisMember], /) -> None:
+        """Make these the members of the chain that follows, or revert."""
 
 
 @final

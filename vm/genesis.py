@@ -17,6 +17,7 @@ from crypto.keys import checksum_address, parse_address
 from vm import gas
 from vm.errors import GenesisError
 from vm.members import MEMBERS_MAX, MEMBERS_MIN
+from vm.recovered import Recovered, recovered_from_json, recovered_to_json
 from vm.versions import FIRST_PROTOCOL, PROTOCOL_MAX
 
 GENESIS_BYTES_MAX = 1024 * 1024
@@ -121,6 +122,8 @@ class Genesis:
     """The second meter: what the bytecode and the native calls of a block may compute."""
     protocol_version: int = FIRST_PROTOCOL
     """Rules of the first blocks; later ones come by vote (`vm.protocol`)."""
+    recovered: Recovered | None = None
+    """Where the first state comes from, if not from the contracts' genesis hooks."""
 
     def __post_init__(self) -> None:
         _check_text("name", self.name)
@@ -138,6 +141,8 @@ class Genesis:
             _check_text("services.name", service)
             _check_length("services.account", account, 20)
         _check_contracts(self.contracts)
+        if self.recovered is not None:
+            _check_range("recovered.time_ms", self.recovered.time_ms, self.time_ms, _U63)
         self._check_distinct()
 
     def _check_distinct(self) -> None:
@@ -175,6 +180,16 @@ class Genesis:
     def chain_id(self) -> int:
         """Derived from the hash; in 1..2**52 - 1."""
         return int.from_bytes(self.hash[:8], "big") % (CHAIN_ID_LIMIT - 1) + 1
+
+    @property
+    def first_time_ms(self) -> int:
+        """Time of block 0."""
+        return self.time_ms if self.recovered is None else self.recovered.time_ms
+
+    @property
+    def first_number(self) -> int:
+        """What bytecode takes for the number of block 0: it goes on counting over a recovery."""
+        return 0 if self.recovered is None else self.recovered.number
 
     def window_at(self, time_ms: int) -> int:
         """Return the index of the window in which `time_ms` lies; negative before genesis."""
@@ -264,7 +279,13 @@ def _to_json(genesis: Genesis) -> dict[str, Any]:
             for name, account in genesis.services
         ],
         "contracts": {name: dict(params) for name, params in genesis.contracts.items()},
+        **_recovered_to_json(genesis.recovered),
     }
+
+
+def _recovered_to_json(recovered: Recovered | None) -> dict[str, Any]:
+    """Return the entry that only the genesis file of a recovered chain has."""
+    return {} if recovered is None else {"recovered": recovered_to_json(recovered)}
 
 
 def member_to_json(member: GenesisMember) -> dict[str, Any]:
@@ -301,7 +322,9 @@ def _refuse_number(text: str) -> None:
 
 
 def _read_genesis(value: Any) -> Genesis:
-    data = _object(value, "genesis", tuple(field.name for field in fields(Genesis)))
+    recovered = _typed(value, "genesis", dict).get("recovered", ...)
+    names = tuple(field.name for field in fields(Genesis))
+    data = _object(value, "genesis", names if recovered is not ... else names[:-1])
     contracts = _typed(data["contracts"], "contracts", dict)
     return Genesis(
         name=_typed(data["name"], "name", str),
@@ -315,7 +338,15 @@ def _read_genesis(value: Any) -> Genesis:
         services=tuple(_read_service(item) for item in _typed(data["services"], "services", list)),
         contracts={name: _read_params(name, params) for name, params in contracts.items()},
         protocol_version=_typed(data["protocol_version"], "protocol_version", int),
+        recovered=None if recovered is ... else _read_recovered(recovered),
     )
+
+
+def _read_recovered(value: Any) -> Recovered:
+    try:
+        return recovered_from_json(value)
+    except DecodeError as error:
+        raise GenesisError(error.field, error.reason) from None
 
 
 def member_from_json(value: Any) -> GenesisMember:

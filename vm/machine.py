@@ -5,7 +5,7 @@ Building and executing share every step, so what one replica builds the others c
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from types import MappingProxyType
 from typing import final
 
@@ -14,7 +14,7 @@ from vm import accounts, contract_state, deadlines, gas, questions
 from vm.activate import check_activation, execute_activation, fill_activation
 from vm.activation import ActivationTransaction, is_activation
 from vm.block import BLOCK_TXS_MAX, Block, Header
-from vm.context import BlockInfo, CallContext, Host, Run
+from vm.context import BlockInfo, Host
 from vm.draft import Draft, Execution, check_header, check_place
 from vm.errors import (
     BlockReason,
@@ -33,10 +33,10 @@ from vm.execute import (
     check_in_state,
     is_due,
 )
+from vm.first_block import first_header, found
 from vm.genesis import Genesis
-from vm.members import first_members, write_members
 from vm.native import NativeContract
-from vm.protocol import first_schedule, missing_step, read_schedule, write_schedule
+from vm.protocol import missing_step, read_schedule
 from vm.questions import AccountInfo, CallResult, Question
 from vm.receipt import Receipt
 from vm.state import Changes, Journal, StateReader
@@ -48,7 +48,6 @@ __all__ = ["AccountInfo", "Built", "CallResult", "Execution", "Machine"]
 TIME_TOLERANCE_MS = 5_000
 """How far a fresh proposal's time may lie ahead of a replica's clock."""
 
-_GENESIS_GAS = 2**62  # Genesis is not metered.
 _ATTEMPT = 500
 """Compute of trying a transaction for which next to nothing is left."""
 _NO_ROOM = (TxReason.EXCEEDS_BLOCK_GAS, TxReason.EXCEEDS_BLOCK_COMPUTE)
@@ -104,33 +103,31 @@ class Machine:
             genesis=genesis,
             contracts=self.contracts,
             params=params,
-            first_hash=lru_cache(1)(lambda: self.genesis_execution().header.hash),
+            first_hash=lambda: self.first_header.hash,
         )
+
+    @property
+    def host(self) -> Host:
+        """What is the same for every call on this chain."""
+        return self._host
 
     # Genesis.
 
+    @cached_property
+    def first_header(self) -> Header:
+        """Header of block 0, which everybody computes from the genesis file; or GenesisError."""
+        recovered = self.genesis.recovered
+        if recovered is not None:
+            return first_header(self.genesis, recovered)
+        return self.genesis_execution().header
+
     def genesis_execution(self) -> Execution:
-        """Return block 0 as an execution over the empty state.
+        """Return block 0 as an execution over the empty state; not of a recovered chain.
 
         Raises:
             GenesisError: a contract refuses its parameters.
         """
-        genesis = self.genesis
-        journal = Journal({})
-        info = self._info(0, genesis.time_ms, genesis.hash)
-        write_schedule(journal, first_schedule(genesis.protocol_version))
-        write_members(journal, first_members([each.node_key for each in genesis.members]))
-        for member in genesis.members:
-            accounts.register(journal, member.account, member.account)
-            accounts.register(journal, member.meter.account, member.account)
-        for _, service in genesis.services:
-            accounts.register(journal, service, service)
-        for contract in self.contracts.values():
-            run = Run(self._host, journal, info, _GENESIS_GAS)
-            ctx = CallContext(run, contract.ADDRESS, caller=contract.ADDRESS, sponsor=b"")
-            contract.genesis(ctx, ctx.params)
-        draft = Draft(journal, info, genesis.protocol_version)
-        return draft.finish(genesis.hash, SparseMerkleTree({}))
+        return found(self._host)
 
     def genesis_state(self) -> tuple[Changes, Header]:
         """Return the first state as changes over nothing, and the header of block 0."""

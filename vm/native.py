@@ -34,7 +34,7 @@ from crypto.errors import DecodeError
 from vm import gas as prices
 from vm.context import CallContext, Event, Run
 from vm.errors import GenesisError, Revert
-from vm.genesis import Params
+from vm.genesis import GenesisMember, Params
 from vm.members import NextMembers
 
 __all__ = [
@@ -256,6 +256,14 @@ class NativeContract:
 
     def activate(self, ctx: CallContext, proposal_id: int) -> None:
         """Let the proposal take effect (`ctx.change_members`); `next_members` has accepted it."""
+        raise AssertionError(f"{self.NAME} governs no members")
+
+    def recover(self, ctx: CallContext, members: Sequence[GenesisMember]) -> None:
+        """Make these the members: the chain has lost its quorum, and another follows.
+
+        Raises:
+            Revert: they cannot be.
+        """
         raise AssertionError(f"{self.NAME} governs no members")
 
     def call(

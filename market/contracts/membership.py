@@ -8,6 +8,7 @@ Here are genesis, the hooks of the host and the views; `membership_actions` has 
 `membership_proposals` the votes, `membership_change` what becomes of the set.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, final
 
 from crypto.errors import InvalidSignature
@@ -20,7 +21,7 @@ from market.abi import (
     RING_PROOF_TAG,
     ZERO_ADDRESS,
 )
-from market.contracts import community_key, membership_change
+from market.contracts import community_key, membership_change, membership_recovery
 from market.contracts.membership_actions import MembershipActions
 from market.contracts.membership_proposals import (
     begin_proposals,
@@ -48,6 +49,7 @@ from market.contracts.membership_store import (
 from market.contracts.parameters import read_parameters
 from vm.errors import GenesisError
 from vm.gas import METHOD
+from vm.genesis import GenesisMember
 from vm.members import NextMembers, keys_hash
 from vm.native import (
     U8,
@@ -129,6 +131,10 @@ class Membership(MembershipActions):
     def activate(self, ctx: CallContext, proposal_id: int) -> None:
         """Let an accepted proposal take effect with the next block."""
         membership_change.activate(ctx, proposal_id)
+
+    def recover(self, ctx: CallContext, members: Sequence[GenesisMember]) -> None:
+        """Make these the members, below a new block 0 (`membership_recovery`)."""
+        membership_recovery.recover(ctx, members)
 
     @view(gas=METHOD)
     def members(self, ctx: CallContext) -> MemberRows:

@@ -210,6 +210,11 @@ def status_at(proposal: Proposal, window: int) -> ProposalStatus:
     return ProposalStatus(proposal.status)
 
 
+def is_over(proposal: Proposal) -> bool:
+    """Return whether it is neither voted on nor waits any more, as far as it is marked so."""
+    return proposal.status in _OVER
+
+
 def proposal_ids(ctx: CallContext) -> range:
     """Return all ids ever given, oldest first."""
     return range(1, ctx.get_int(_NEXT_ID))
