@@ -13,6 +13,7 @@ from cli.output import print_fields, print_json
 from cli.target import Target, run_async, with_target
 from crypto.errors import DecodeError, InvalidProof
 from crypto.hashing import DIGEST_BYTES, Digest
+from node.errors import UnsupportedHeader
 from node.hand_over import MEMBERS_BYTES_MAX
 from node.light_answers import read_hex
 from node.light_client import Freshness, LightClient, TrustedBlock
@@ -104,6 +105,8 @@ async def _verify(client: LightClient, urls: Sequence[str]) -> _Found:
                 await client.follow(server)
             except (InvalidProof, DecodeError) as lie:
                 lies.append((url, str(lie)))
+            except UnsupportedHeader as newer:
+                raise CommandError(str(newer), "install the version that the nodes run") from None
             except (rpc.Unreachable, rpc.RpcError) as error:
                 silent.append((url, str(error)))
             else:
@@ -118,6 +121,7 @@ def _result(client: LightClient, found: _Found) -> dict[str, Any]:
     members = found.freshness.members
     return {
         "height": header.number,
+        "protocol": header.version,
         "hash": "0x" + header.hash.hex(),
         "state_root": "0x" + header.state_root.hex(),
         "time_ms": header.time_ms,

@@ -181,6 +181,7 @@ def status(target: Target, *, as_json: bool) -> None:
             "pending": status["pending"],
             "window": status["window"],
             "version": status["version"],
+            "protocol": _protocol_in_words(status),
         },
     )
     print_table(
@@ -197,6 +198,13 @@ def status(target: Target, *, as_json: bool) -> None:
             for p in peers
         ],
     )
+
+
+def _protocol_in_words(status: dict[str, Any]) -> str:
+    supported = ", ".join(map(str, status["protocolsSupported"]))
+    coming = status["nextProtocol"]
+    later = "" if coming is None else f"; {coming['version']} from block {coming['height']} on"
+    return f"{status['protocol']}{later} (this node supports {supported})"
 
 
 async def _status(target: Target) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -99,7 +99,28 @@ class Applied:
     in it can have been forgotten."""
 
 
-Event = Tick | Receive | PeerUp | PeerDown | Pending | Built | NothingToBuild | Validated | Applied
+@final
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The application cannot execute what comes after its head: it lacks the rules.
+
+    From here on the replica decides and signs nothing. It answers whoever asks and keeps its
+    links alive, so that others see where it stands. Only a new start ends it.
+    """
+
+
+Event = (
+    Tick
+    | Receive
+    | PeerUp
+    | PeerDown
+    | Pending
+    | Built
+    | NothingToBuild
+    | Validated
+    | Applied
+    | Rest
+)
 
 
 class Reason(IntEnum):

@@ -68,6 +68,8 @@ def status_due_ms(s: State) -> int | None:
     sent_ms = s.timers.status_sent_ms
     if sent_ms is None:
         return None
+    if s.is_resting:
+        return None if s.me is None else sent_ms + s.config.heartbeat_ms
     is_behind = s.claimed_max > s.head.height
     if s.is_learner or is_behind or (s.is_open and s.applying is None):
         stuck_ms = max(sent_ms, s.progressed_ms) + s.config.retransmit_ms

@@ -24,7 +24,7 @@ def make_status(s: State) -> Status:
         prepares=_holders(s.prepares, s.view),
         commits=_holders(s.commits, s.view),
         view_changes=tuple(views) if any(views) else (),
-        is_learner=s.is_learner,
+        is_learner=s.is_learner or s.is_resting,
     )
 
 

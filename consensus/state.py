@@ -100,6 +100,8 @@ class State:
         self.verified: dict[Head | PreparedCertificate, None] = {}
         # Catching up and learning.
         self.is_learner = False
+        self.is_resting = False
+        """Whether the application lacks the rules of the next block: nothing is decided here."""
         self.must_reach = Height(0)
         """The vote log binds slots up to here: no vote before they are decided."""
         self.forgotten_term: Term | None = None
@@ -203,13 +205,15 @@ class State:
             self.asked == self.view
             and self.applying is None
             and not self.is_learner
+            and not self.is_resting
             and self.me is not None
         )
 
     @property
     def may_vote(self) -> bool:
         """Whether it may sign anything at all now."""
-        return self.me is not None and not self.is_learner and self.applying is None
+        is_free = not self.is_learner and not self.is_resting
+        return self.me is not None and is_free and self.applying is None
 
     @property
     def carried(self) -> PreparedCertificate | None:

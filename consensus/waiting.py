@@ -19,6 +19,8 @@ class Awaited(Enum):
     """Building, validating or applying a block."""
     QUORUM = "quorum"
     """Too few members online; `members` are those that are missing."""
+    RULES = "rules"
+    """The application lacks those of the block above the head."""
     HEADS = "heads"
     """Learner: heads of `members`."""
     INCARNATION = "incarnation"
@@ -70,6 +72,8 @@ def _missing(s: State) -> _Missing:
         return Awaited.HALTED, [], 0, 0
     if s.applying is not None:
         return Awaited.APPLICATION, [], 0, 1
+    if s.is_resting:
+        return Awaited.RULES, [], 0, 1
     wanted = wanted_body(s)
     if wanted is not None:
         return Awaited.BODY, wanted[1], 0, 1

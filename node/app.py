@@ -35,6 +35,7 @@ from node.log import log_block, set_up
 from node.lookout import Lookout
 from node.members import TICK_S, Members, OwnKeys
 from node.metrics import Metrics
+from node.p2p.config import NetworkConfig
 from node.p2p.frames import Channel
 from node.p2p.identity import NodeIdentity
 from node.p2p.network import PeerNetwork
@@ -54,6 +55,7 @@ from vm.evm import tiers
 from vm.genesis import Genesis
 from vm.machine import Machine
 from vm.native import NativeContract
+from vm.versions import SUPPORTED_PROTOCOLS
 
 GC_ALLOCATIONS = 20_000
 """Allocations between two passes over the youngest objects; a full block makes about as many."""
@@ -84,6 +86,7 @@ class Node:
         on_rotated: Callable[[], None] = lambda: None,
         consensus: ConsensusConfig | None = None,
         may_join: bool = True,
+        protocols: Sequence[int] = SUPPORTED_PROTOCOLS,
     ) -> None:
         """Open the files; no socket is opened before `start`.
 
@@ -98,7 +101,9 @@ class Node:
         self.on_fatal = on_fatal
         self.store = ChainStore(home.chain, genesis.hash, history_blocks=config.history_blocks)
         self.vote_log = VoteLogFile(home.votes)
-        self.chain = Chain(Machine(genesis, natives), self.store, now_ms=wall_ms)
+        self.chain = Chain(
+            Machine(genesis, natives, protocols=protocols), self.store, now_ms=wall_ms
+        )
         membership = self.chain.membership()
         key = keys.present(membership.members)
         self.directory = Directory(self.chain, name=config.name, node_key=key.public)
@@ -169,6 +174,7 @@ class Node:
             on_down=self._on_down,
             roster=roster,
             genesis=self.chain.genesis.to_json(),
+            config=NetworkConfig(protocol=max(self.chain.machine.protocols)),
         )
 
     def _make_relay(self, me: int, n: int) -> RelayService:
@@ -291,6 +297,7 @@ def open_node(
     on_rotated: Callable[[], None] = lambda: None,
     *,
     may_join: bool = True,
+    protocols: Sequence[int] = SUPPORTED_PROTOCOLS,
 ) -> Node:
     """Return the node whose home is `path`.
 
@@ -302,6 +309,7 @@ def open_node(
         on_rotated: called when the node has to be opened anew: another key of it has become the
             member's, or a snapshot is to take the place of its database.
         may_join: whether it may fetch a snapshot, rather than replay blocks.
+        protocols: versions of the rules of blocks that it supports, ascending.
 
     Raises:
         ConfigError: a file of the home cannot be used, by name.
@@ -321,13 +329,22 @@ def open_node(
             on_fatal=on_fatal,
             on_rotated=on_rotated,
             may_join=may_join,
+            protocols=protocols,
         )
     except GenesisError as error:
         raise ConfigError(f"{home.genesis.name}: {error.field}", error.message) from None
 
 
-def run(path: Path, natives: Sequence[NativeContract], password: str | None = None) -> int:
+def run(
+    path: Path,
+    natives: Sequence[NativeContract],
+    password: str | None = None,
+    *,
+    protocols: Sequence[int] = SUPPORTED_PROTOCOLS,
+) -> int:
     """Run the node of the home at `path` until SIGTERM, SIGINT or a fatal error.
+
+    The arguments are those of `open_node`.
 
     Returns:
         0 after a signal, 1 after an error of ours.
@@ -338,7 +355,7 @@ def run(path: Path, natives: Sequence[NativeContract], password: str | None = No
     if not __debug__:
         sys.stderr.write("hearth does not run under python -O: its assertions are needed\n")
         return 1
-    return asyncio.run(_run(path, natives, password))
+    return asyncio.run(_run(path, natives, password, protocols))
 
 
 def _settle_memory() -> None:
@@ -348,7 +365,12 @@ def _settle_memory() -> None:
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
 
 
-async def _run(path: Path, natives: Sequence[NativeContract], password: str | None) -> int:
+async def _run(
+    path: Path,
+    natives: Sequence[NativeContract],
+    password: str | None,
+    protocols: Sequence[int],
+) -> int:
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[Exception | None] = loop.create_future()
 
@@ -376,7 +398,9 @@ async def _run(path: Path, natives: Sequence[NativeContract], password: str | No
     while not stopped.done():
         rotated = asyncio.Event()
         try:
-            node = open_node(path, natives, end, password, rotated.set, may_join=may_join)
+            node = open_node(
+                path, natives, end, password, rotated.set, may_join=may_join, protocols=protocols
+            )
         except StorageError as refusal:
             last_words.say(stop_reason(refusal))
             raise

@@ -64,3 +64,21 @@ class MempoolFull(NodeError):
     def __init__(self, message: str, retry_after_ms: int) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
+
+
+@final
+class UnsupportedHeader(NodeError):
+    """A block is proven, but made by rules that this program does not know how to read.
+
+    Attributes:
+        version: of the protocol.
+        height: of the block.
+    """
+
+    def __init__(self, version: int, height: int) -> None:
+        super().__init__(
+            f"block {height} is made by protocol version {version}, which this program does not "
+            "support: it needs an update"
+        )
+        self.version = version
+        self.height = height

@@ -10,7 +10,8 @@ answer, or show an old head; it cannot make anything up, and `attest` tells an o
     balance = await client.value(server, storage_key(MONEY_TOKEN, balance_key(account)))
 
 A server is whatever has `call`, such as `node.rpc.client.RpcClient`. Answers that are malformed
-raise DecodeError, those that do not hold InvalidProof.
+raise DecodeError, those that do not hold InvalidProof. A block that holds, but is made by rules
+that this program does not know, raises UnsupportedHeader: what its state means is unknown here.
 """
 
 import asyncio
@@ -28,11 +29,12 @@ from crypto.hashing import Digest, keccak256
 from crypto.merkle import Proof, verify_proof
 from crypto.merkle_list import list_root, verify_item
 from node import light_answers as answers
-from node.errors import NodeError
+from node.errors import NodeError, UnsupportedHeader
 from node.hand_over import HandOver, membership_of
 from vm.block import Header
 from vm.members import MemberSet
 from vm.receipt import Log, Receipt, decode_receipt
+from vm.versions import SUPPORTED_PROTOCOLS
 
 EPOCHS_PER_ANSWER = 64
 """Hand-overs that a node returns at once."""
@@ -140,8 +142,12 @@ class Freshness:
 class LightClient:
     """What is known so far: member sets by height, and hashes that were proven."""
 
-    def __init__(self, trusted: TrustedBlock) -> None:
+    def __init__(
+        self, trusted: TrustedBlock, *, protocols: Sequence[int] = SUPPORTED_PROTOCOLS
+    ) -> None:
+        """`protocols`: versions of the rules whose blocks it can read."""
         self.trusted = trusted
+        self._protocols = tuple(protocols)
         self._epochs = EpochChain(trusted.genesis_digest, membership_of(trusted.members))
         self._records = [trusted.members]
         self._known: dict[int, Digest] = {trusted.header.number: trusted.header.hash}
@@ -180,6 +186,7 @@ class LightClient:
             raise InvalidProof("block 0 hands over to nobody")
         header = step.header
         self._epochs.hand_over(header.number, header.hash, step.seal, step.membership)
+        self._check_version(header)
         self._records.append(step.members)
         self._remember(header, step.seal)
 
@@ -207,6 +214,7 @@ class LightClient:
         if seal is None:
             raise InvalidProof(f"block {header.number} has no seal")
         self._epochs.verify(header.number, header.hash, seal)
+        self._check_version(header)
         members = self._epochs.at(header.number)
         # Whoever seals the next block is known, or the server has kept a hand-over back.
         following = self._epochs.at(header.number + 1)
@@ -216,6 +224,10 @@ class LightClient:
             raise InvalidProof(f"what follows epoch {members.epoch} was not shown")
         self._remember(header, seal)
         return SealedHeader(header, seal)
+
+    def _check_version(self, header: Header) -> None:
+        if header.version not in self._protocols:
+            raise UnsupportedHeader(header.version, header.number)
 
     def _remember(self, header: Header, seal: Seal) -> None:
         trusted = self.trusted.header

@@ -19,6 +19,7 @@ from node.last_words import explain_disk, free_bytes
 from node.obstacles import Absent, explain_absent, explain_clock, explain_versions
 from node.p2p.member import PeerStats
 from node.p2p.network import PeerNetwork
+from node.protocols import explain_peers, explain_protocols, lacks_rules, protocol_status
 from node.records import BlockRecord
 from node.storage.evidence_store import EvidenceStore
 from node.storage.new_views import NewViewStore
@@ -65,7 +66,10 @@ class Lookout:
 
     def why(self) -> list[str]:
         """Return what has to be said; nothing where all is well."""
+        protocols = protocol_status(self._chain)
         return [
+            *explain_protocols(protocols, height=self._chain.height),
+            *explain_peers(protocols, self._network.stats()),
             *explain_disk(free_bytes(self._data)),
             *explain_clock(self.clock_offset_ms),
             *explain_versions(self._refusals(), one_correct=self._one_correct),
@@ -127,7 +131,7 @@ class Lookout:
 
     def _explain_absent(self) -> list[str]:
         replica = self._driver.replica
-        if replica.me is None:
+        if replica.me is None or lacks_rules(self._chain):
             return []
         online, names = set(replica.online), self._directory.names
         reasons = {peer.node_key: peer.last_error for peer in self._network.stats()}

@@ -20,6 +20,8 @@ from prometheus_client.registry import Collector
 
 from crypto import curve
 from node.consensus_metrics import ConsensusFigures
+from node.protocols import ProtocolStatus, protocol_status
+from vm.versions import STORAGE_VERSION, WIRE_VERSION
 
 if TYPE_CHECKING:
     from node.chain import Chain
@@ -199,6 +201,7 @@ class _Watch(Collector):
             ("mempool_failed_txs", "Refused since the start.", self._chain.pool.failed),
             ("mempool_size_bytes", "Bytes that wait.", self._chain.pool.size_bytes),
             ("p2p_peers", "Open links.", status.peers_up),
+            *_version_figures(protocol_status(self._chain)),
         ):
             yield GaugeMetricFamily(name, text, value)
         yield from _peer_families(self._network.stats())
@@ -212,6 +215,19 @@ class _Watch(Collector):
 
 def _count(record: "BlockRecord | None") -> int:
     return 0 if record is None else len(record.transactions)
+
+
+def _version_figures(status: ProtocolStatus) -> Iterator[tuple[str, str, int]]:
+    coming = status.coming
+    yield ("protocol_version", "Rules of the next block.", status.in_force.version)
+    yield ("protocol_version_supported", "Newest rules known here.", max(status.supported))
+    yield (
+        "protocol_next_height",
+        "Where other rules come into force; 0: nowhere.",
+        0 if coming is None else coming.first_height,
+    )
+    yield ("wire_version", "Version of the talk between nodes.", WIRE_VERSION)
+    yield ("storage_version", "Version of the database.", STORAGE_VERSION)
 
 
 def _peer_families(stats: "Iterable[PeerStats]") -> Iterator[Metric]:

@@ -5,10 +5,10 @@ Pure: facts in, sentences out; nothing where all is well.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
-UPDATE_WORDS: Final = "needs an update"
-"""In the refusal of a hello by another version (`node.p2p.handshake`)."""
+from node.p2p.errors import needs_update
+from vm.versions import WIRE_VERSION
 
 
 @final
@@ -48,21 +48,34 @@ def explain_absent(absent: Sequence[Absent], *, online: int, quorum: int) -> lis
 
 
 def explain_versions(refusals: Sequence[tuple[str, str]], *, one_correct: int) -> list[str]:
-    """Say that versions differ.
+    """Say that wire versions differ, and who must update.
 
     Args:
         refusals: name of a member and its, or our, words about the link that is not made.
         one_correct: f + 1: so many cannot all be at fault.
     """
-    other = [(name, words) for name, words in refusals if UPDATE_WORDS in words]
-    if not other:
-        return []
-    names = ", ".join(name for name, _ in other)
-    lines = [f"Another version runs at {names}: {other[0][1]}."]
-    if len(other) >= one_correct:
+    older = {
+        version: [name for name, words in refusals if needs_update(version) in words]
+        for version in range(WIRE_VERSION)
+    }
+    lines = [
+        f"Older software runs at {', '.join(names)}: it speaks wire version {version}, this node "
+        f"{WIRE_VERSION}. Ask these households to update their nodes; there is no link with them "
+        "before that."
+        for version, names in older.items()
+        if names
+    ]
+    newer = [name for name, words in refusals if needs_update(WIRE_VERSION) in words]
+    if newer:
         lines.append(
-            "So many others agree that it is this node which is out of date, or too new: it does "
-            "not vote with them. Install the version that they run (`hearth --version`)."
+            f"VERSION_TOO_OLD: newer software runs at {', '.join(newer)}, which refuses wire "
+            f"version {WIRE_VERSION} of this node. Without these links this node does not vote "
+            "with them."
+        )
+    if len(newer) >= one_correct:
+        lines.append(
+            "So many members agree that it is this node which is out of date: install the version "
+            "that they run (`hearth --version`) and start the node again."
         )
     return lines
 

@@ -218,6 +218,8 @@ class SnapshotService:
     def _on_offers(self, peer: int, offers: tuple[Offer, ...]) -> None:
         if not self._may_join or peer in self._unreliable:
             return
+        known = self._chain.machine.protocols
+        offers = tuple(offer for offer in offers if offer.header.version in known)
         self._offers[peer] = offers
         if self.download is not None:
             if self.download.offer.digest in (offer.digest for offer in offers):

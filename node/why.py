@@ -11,6 +11,7 @@ _SENTENCES = {
         "Only {have} members can be reached, and {need} are needed to seal a block. "
         "Missing: {members}."
     ),
+    Awaited.RULES: "This node does not know the rules by which block {height} is made.",
     Awaited.HEADS: (
         "This node has just started and does not vote yet: it has asked the members how far the "
         "chain is, and {have} of {need} have said so (itself counted, if its vote log is whole). "
@@ -46,6 +47,7 @@ _ADVICE = {
         "Ask these households to switch on their nodes; the chain goes on by itself, within a "
         "second, when enough of them are back."
     ),
+    Awaited.RULES: "Install newer software, and start the node again.",
     Awaited.HEADS: "If this lasts, see whether these nodes run and can be reached from here.",
     Awaited.INCARNATION: (
         "Wait for that term. If the vote log was restored from a backup, never do so again."

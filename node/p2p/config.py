@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import final
 
 from node.p2p.frames import FRAME_BYTES_MAX, Channel
+from vm.versions import SUPPORTED_PROTOCOLS
 
 
 @final
@@ -11,6 +12,8 @@ from node.p2p.frames import FRAME_BYTES_MAX, Channel
 class NetworkConfig:
     """Times in milliseconds, sizes in bytes."""
 
+    protocol: int = SUPPORTED_PROTOCOLS[-1]
+    """Newest version of the rules of blocks that this node supports: its hello says so."""
     dial_base_ms: int = 100
     """First pause between attempts to dial; doubles, with jitter."""
     dial_cap_ms: int = 2_000

@@ -12,9 +12,8 @@ from consensus.config import MAX_MESSAGE_BYTES
 from crypto import codec
 from crypto.errors import DecodeError
 from crypto.hashing import DIGEST_BYTES
+from vm.versions import PROTOCOL_MAX
 
-PROTOCOL_VERSION = 1
-"""Version of the peer protocol; another one is refused at the hello."""
 SUBPROTOCOL = "hearth.1"
 """WebSocket subprotocol: a stray WebSocket client is refused before the hello."""
 PATH = "/p2p"
@@ -23,6 +22,9 @@ GENESIS_PATH = "/genesis"
 FRAME_BYTES_MAX = 1 + MAX_MESSAGE_BYTES
 """Largest frame: the channel and the largest consensus message."""
 HELLO_BYTES_MAX = 512
+HELLO_FIELDS_MAX = 32
+"""Of any version's hello."""
+WIRE_VERSION_MAX = 2**16 - 1
 NAME_LENGTH_MAX = 64
 SNAPSHOT_BYTES_MAX = (1 << 20) + (64 << 10)
 """A part of a chunk, and what names it."""
@@ -96,14 +98,17 @@ class Hello:
     """What each side says first."""
 
     version: int
+    """Of the wire (`vm.versions`); another one is refused before the rest is read."""
     genesis_hash: bytes
     """32 bytes."""
     name: str
     """The member's name, for people; identity is the certificate's key."""
+    protocol: int
+    """Newest version of the rules of blocks that the node's software supports."""
 
     def encode(self) -> bytes:
-        """Return the canonical array [version, genesis hash, name]."""
-        return codec.encode([self.version, self.genesis_hash, self.name])
+        """Return the canonical array [version, genesis hash, name, protocol]."""
+        return codec.encode([self.version, self.genesis_hash, self.name, self.protocol])
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
@@ -113,9 +118,21 @@ class Hello:
             DecodeError: names the field that is not as it must be.
         """
         value = codec.decode(payload, field="hello", max_bytes=HELLO_BYTES_MAX)
-        version, genesis_hash, name = codec.as_list(value, "hello", length=3)
+        version, genesis_hash, name, protocol = codec.as_list(value, "hello", length=4)
         return cls(
-            version=codec.as_int(version, "hello.version", hi=(1 << 16) - 1),
+            version=codec.as_int(version, "hello.version", hi=WIRE_VERSION_MAX),
             genesis_hash=codec.as_bytes(genesis_hash, "hello.genesis_hash", length=DIGEST_BYTES),
             name=codec.as_str(name, "hello.name", NAME_LENGTH_MAX),
+            protocol=codec.as_int(protocol, "hello.protocol", 1, PROTOCOL_MAX),
         )
+
+
+def hello_version(payload: bytes) -> int:
+    """Return the wire version that a hello begins with, whatever follows it.
+
+    Raises:
+        DecodeError: not a list that begins with a version.
+    """
+    value = codec.decode(payload, field="hello", max_bytes=HELLO_BYTES_MAX)
+    fields = codec.as_list(value, "hello", max_length=HELLO_FIELDS_MAX)
+    return codec.as_int(fields[0] if fields else None, "hello.version", hi=WIRE_VERSION_MAX)

@@ -53,3 +53,5 @@ class PeerStats:
     banned_ms: int
     last_error: str
     """Why the last link ended or could not be opened; empty if never."""
+    protocol: int
+    """Newest version of the rules that its software supports; 0 as long as it has not said so."""

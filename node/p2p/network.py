@@ -89,7 +89,7 @@ class PeerNetwork:
         self._config = config or NetworkConfig()
         self._roster = roster or Roster(member.node_key for member in members)
         self._genesis = genesis
-        self._handshake = Handshake(genesis_hash=genesis_hash, name=name)
+        self._handshake = Handshake(genesis_hash, name, self._config.protocol)
         self._peers: dict[int, Peer] = {}
         self._by_certificate: dict[bytes, int] = {}
         self._trusted: list[bytes] = [identity.certificate]
@@ -290,7 +290,7 @@ class PeerNetwork:
         await socket.prepare(request)
         try:
             async with asyncio.timeout(self._config.handshake_ms / 1000):
-                await self._handshake.accept(socket)
+                peer.protocol = (await self._handshake.accept(socket)).protocol
             self._check_caller(member)  # Another link may have come during the handshake.
         except (LinkRefused, TimeoutError, ConnectionError) as error:
             self._note_failure(peer, error)
@@ -384,7 +384,7 @@ class PeerNetwork:
             )
             try:
                 check_callee(endpoint, socket)
-                await self._handshake.dial(socket)
+                peer.protocol = (await self._handshake.dial(socket)).protocol
             except BaseException as error:
                 await socket.close(message=str(error).encode()[:100])
                 raise

@@ -28,6 +28,8 @@ class Peer:
     dropped: int = 0
     links: int = 0
     last_error: str = ""
+    protocol: int = 0
+    """As its last hello said; 0 before one."""
     knock: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when it is known to be up, so that the next attempt to dial it need not wait."""
 
@@ -57,6 +59,7 @@ class Peer:
             score=reputation.score(self.number, now_ms),
             banned_ms=reputation.banned_ms(self.number, now_ms),
             last_error=self.last_error,
+            protocol=self.protocol,
         )
 
 

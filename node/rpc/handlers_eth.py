@@ -6,6 +6,7 @@ from typing import final
 
 from crypto.hashing import keccak256
 from node.chain import VERSION, Chain
+from node.protocols import protocol_status
 from node.rpc.chain_reads import (
     check_range,
     find_logs,
@@ -47,6 +48,7 @@ from node.rpc.views import (
     transaction_json,
 )
 from vm.transaction import TX_BYTES_MAX
+from vm.versions import STORAGE_VERSION, WIRE_VERSION
 
 FEE_HISTORY_MAX = 1_024
 FEE_HISTORY_SLICE = 16
@@ -125,7 +127,8 @@ class EthMethods:
     # The node.
 
     def client_version(self, _: Args) -> Out:
-        return f"hearth/{VERSION}"
+        protocol = protocol_status(self._chain).in_force.version
+        return f"hearth/{VERSION}/protocol-{protocol}/wire-{WIRE_VERSION}/storage-{STORAGE_VERSION}"
 
     def sha3(self, args: Args) -> Out:
         return to_data(keccak256(read_data(args.get(0), "data")))

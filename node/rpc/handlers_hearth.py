@@ -10,6 +10,7 @@ from node.community import NodeRecord
 from node.directory import Directory
 from node.p2p.member import PeerStats
 from node.p2p.network import PeerNetwork
+from node.protocols import protocol_status
 from node.relay import PAYLOAD_BYTES_MAX, WINDOW_MAX, Envelope
 from node.relay_service import RelayRefused, RelayService
 from node.rpc.abi_json import arguments_from_json, results_to_json
@@ -38,6 +39,7 @@ from vm.gas import tx_gas_limit
 from vm.native import Method as NativeMethod
 from vm.native import NativeContract
 from vm.transaction import TX_BYTES_MAX
+from vm.versions import STORAGE_VERSION, WIRE_VERSION
 
 STATE_KEY_BYTES_MAX = 128
 _NAME_MAX = 64
@@ -91,6 +93,8 @@ class HearthMethods:
     def status(self, _: Args) -> Out:
         """The node at a glance."""
         status, genesis = self._chain.status(), self._chain.genesis
+        protocols = protocol_status(self._chain)
+        coming = protocols.coming
         names = self._directory.names
         return {
             "height": status.height,
@@ -106,6 +110,13 @@ class HearthMethods:
             "members": len(names),
             "pending": status.pending,
             "version": status.version,
+            "protocol": protocols.in_force.version,
+            "protocolsSupported": list(protocols.supported),
+            "nextProtocol": None
+            if coming is None
+            else {"version": coming.version, "height": coming.first_height},
+            "wireVersion": WIRE_VERSION,
+            "storageVersion": STORAGE_VERSION,
             "name": self._directory.name,
             "index": self._directory.me,
             "network": genesis.name,
@@ -303,4 +314,5 @@ def _peer(stats: PeerStats) -> dict[str, Out]:
         "score": stats.score,
         "bannedMs": stats.banned_ms,
         "lastError": stats.last_error,
+        "protocol": stats.protocol or None,
     }

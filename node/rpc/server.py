@@ -18,6 +18,7 @@ from node.chain import Chain
 from node.directory import Directory
 from node.metrics import CONTENT_TYPE, Metrics
 from node.p2p.network import PeerNetwork
+from node.protocols import protocol_status, too_old
 from node.relay_service import RelayService
 from node.rpc.block_feed import BlockFeed
 from node.rpc.block_notices import BlockNotices
@@ -216,6 +217,9 @@ class RpcServer:
 
     async def _health(self, _: web.Request) -> web.Response:
         """Live: the event loop turns."""
+        reason = too_old(protocol_status(self._chain))
+        if reason is not None:  # No failure: to start it again would help nobody.
+            return web.json_response({"status": "too old", "reason": reason})
         return web.json_response({"status": "ok"})
 
     async def _ready(self, _: web.Request) -> web.Response:
@@ -226,6 +230,9 @@ class RpcServer:
         )
 
     def _reason_not_ready(self) -> str | None:
+        reason = too_old(protocol_status(self._chain))
+        if reason is not None:
+            return reason
         status = self._chain.status()
         reachable, needed = status.peers_up + 1, self._chain.membership().quorum.certificate
         if reachable < needed:

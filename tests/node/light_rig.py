@@ -24,7 +24,8 @@ from tests.vm.chain import TOY, Toy, call_data
 from vm import gas
 from vm.machine import Machine
 from vm.members import first_members, read_members
-from vm.native import Bytes, CallContext, NativeContract, external
+from vm.native import U64, Bytes, CallContext, NativeContract, external
+from vm.protocol import Step
 from vm.transaction import sign_transaction
 
 GOVERNOR = bytes.fromhex("0000000000000000000000000000000000000997")
@@ -32,7 +33,7 @@ KEYS = {node_key(i).public: node_key(i) for i in range(12)}
 
 
 class Governor(NativeContract):
-    """Anybody sets the members: so a test changes epochs."""
+    """Anybody sets the members, and the rules: so a test changes epochs and versions."""
 
     ADDRESS = GOVERNOR
     NAME = "Governor"
@@ -41,6 +42,10 @@ class Governor(NativeContract):
     @external(gas=gas.METHOD)
     def set_members(self, ctx: CallContext, keys: Bytes) -> None:
         ctx.change_members([keys[at : at + 32] for at in range(0, len(keys), 32)])
+
+    @external(gas=gas.METHOD)
+    def set_protocol(self, ctx: CallContext, version: U64, height: U64) -> None:
+        ctx.schedule_protocol(Step(version, height))
 
 
 def keys_of(*members):
@@ -51,10 +56,10 @@ def keys_of(*members):
 class SealedChain:
     """A chain of its own; `seal` makes the next block and has q members sign it."""
 
-    def __init__(self, folder, *, history_blocks=256, genesis=None):
+    def __init__(self, folder, *, history_blocks=256, genesis=None, protocols=(1,)):
         self.genesis = genesis or make_genesis(contracts={"Toy": {"supply": 1_000_000}})
         self.now_ms = self.genesis.time_ms + 1_000
-        self.machine = Machine(self.genesis, (Toy(), Governor()))
+        self.machine = Machine(self.genesis, (Toy(), Governor()), protocols=protocols)
         self.store = ChainStore(folder, self.genesis.hash, history_blocks=history_blocks)
         self.chain = Chain(self.machine, self.store, now_ms=lambda: self.now_ms)
 

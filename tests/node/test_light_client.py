@@ -8,6 +8,7 @@ from consensus.certificates import Kind
 from consensus.membership import Membership
 from crypto.errors import DecodeError, InvalidProof
 from node import light_client
+from node.errors import UnsupportedHeader
 from node.hand_over import HandOver
 from node.light_client import LightClient
 from node.rpc import handlers_light
@@ -15,10 +16,19 @@ from node.rpc.client import RpcError
 from node.rpc.errors import RpcFault
 from node.rpc.views import header_json, seal_json
 from tests.node.cluster import account_key, node_key
-from tests.node.light_rig import SealedChain, Server, keys_of, make_attester, make_seal, run
+from tests.node.light_rig import (
+    GOVERNOR,
+    SealedChain,
+    Server,
+    keys_of,
+    make_attester,
+    make_seal,
+    run,
+)
 from tests.vm.chain import TOY
 from vm.context import storage_key
 from vm.members import MEMBERS_KEY
+from vm.protocol import PROTOCOL_KEY, Schedule, Step, encode_schedule
 
 BOB = storage_key(TOY, b"b" + account_key(1).address)
 
@@ -75,6 +85,33 @@ def test_one_goes_on_from_a_block_that_was_proven_before(grown):
     assert run(later.follow(server)).header == grown.chain.head
     with pytest.raises(InvalidProof, match="lies before what is trusted"):
         run(later.header(server, 1))
+
+
+def test_blocks_of_unknown_rules_are_proven_and_refused(tmp_path):
+    """The version stands in the header, under the seal: no server can hide or invent it."""
+    upgraded = SealedChain(tmp_path / "chain", protocols=(1, 2))
+    try:
+        server = Server(upgraded.chain)
+        upgraded.submit(0, GOVERNOR, "setProtocol(uint64,uint64)", 2, 3)
+        upgraded.seal()
+        upgraded.transfer()
+        old, new = upgraded.client(), LightClient(upgraded.trusted(), protocols=(1, 2))
+        schedule = Schedule((Step(1, 0), Step(2, 3)))
+        assert run(old.header(server)).header.version == 1
+        assert run(old.value(server, PROTOCOL_KEY)).value == encode_schedule(schedule)
+        upgraded.transfer()
+        with pytest.raises(UnsupportedHeader, match="block 3 is made by protocol version 2"):
+            run(old.header(server))
+        assert old.head.header.number == 2, "what it can read stands"
+        assert run(new.header(server)).header.version == 2
+        upgraded.change_members(1, 2, 3, 4)
+        with pytest.raises(UnsupportedHeader):
+            run(old.follow(server))
+        lie = replace(upgraded.chain.head, version=1)
+        with pytest.raises(InvalidProof, match="signature"):
+            old._accept(lie, upgraded.chain.seal(4))
+    finally:
+        upgraded.close()
 
 
 def test_the_trusted_block_alone_needs_no_seal(sealed):

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from node.clock_watch import TOLERANCE_MS, ClockWatch
 from node.last_words import LOW_BYTES, explain_disk
 from node.obstacles import Absent, explain_absent, explain_clock, explain_versions
+from node.p2p.errors import OtherWireVersion
+from vm.versions import WIRE_VERSION
 
 
 def away(name, *, is_primary=False, reason=""):
@@ -35,11 +37,21 @@ def test_below_a_quorum_it_says_how_many_are_needed():
     assert "turn of" not in said
 
 
-def test_one_other_version_may_be_theirs_and_many_show_that_it_is_ours():
-    words = "hello.version must be 1, got 2: one of the two nodes needs an update"
-    assert len(explain_versions([("h1", words)], one_correct=2)) == 1
+def test_one_newer_node_is_told_and_many_show_that_this_one_is_out_of_date():
+    """The words are the same on both ends: the peer's when it refuses, our own when we do."""
+    words = f"refused by the peer: {OtherWireVersion(WIRE_VERSION + 1, WIRE_VERSION)}"
+    (said,) = explain_versions([("h1", words)], one_correct=2)
+    assert said.startswith("VERSION_TOO_OLD: newer software runs at h1")
     said = " ".join(explain_versions([("h1", words), ("h2", words)], one_correct=2))
     assert "out of date" in said
+    assert len(f"{OtherWireVersion(65_535, 65_534)}".encode()) <= 100, "fits a close frame"
+
+
+def test_older_nodes_are_named_and_this_one_is_not_blamed():
+    words = str(OtherWireVersion(WIRE_VERSION, WIRE_VERSION - 1))
+    (said,) = explain_versions([("h1", words), ("h2", words)], one_correct=2)
+    assert "Older software runs at h1, h2" in said
+    assert "VERSION_TOO_OLD" not in said
 
 
 def told(offsets, *, epoch=0):

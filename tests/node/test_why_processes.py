@@ -257,9 +257,9 @@ def test_the_version_is_too_old(tmp_path):
                         break
                 except (Unreachable, RpcError):
                     await asyncio.sleep(0.1)
-        await processes.why_says(3, "Another version runs at", "out of date", "Install the version")
+        await processes.why_says(3, "VERSION_TOO_OLD", "out of date", "install the version")
         assert (await processes.submit(0))["status"] == "0x1", "three of four go on"
-        await processes.why_says(0, f"Another version runs at {processes.name(3)}")
+        await processes.why_says(0, f"Older software runs at {processes.name(3)}")
 
     play(tmp_path, scenario, {3: _VERSION})
 

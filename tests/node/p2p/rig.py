@@ -131,7 +131,7 @@ class RawPeer:
 
     async def greet(self):
         link = await self.dial()
-        await Handshake(genesis_hash=GENESIS, name="home-0").dial(link)
+        await Handshake(GENESIS, "home-0", 1).dial(link)
         return link
 
     async def __aenter__(self):

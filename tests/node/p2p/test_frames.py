@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.config import MAX_MESSAGE_BYTES
+from crypto import codec
 from crypto.errors import DecodeError
 from node.p2p.frames import (
     FRAME_BYTES_MAX,
@@ -14,6 +15,7 @@ from node.p2p.frames import (
     Hello,
     decode_frame,
     encode_frame,
+    hello_version,
 )
 
 hellos = st.builds(
@@ -21,6 +23,7 @@ hellos = st.builds(
     version=st.integers(0, 2**16 - 1),
     genesis_hash=st.binary(min_size=32, max_size=32),
     name=st.text(max_size=64).filter(lambda text: text.isprintable()),
+    protocol=st.integers(1, 2**16 - 1),
 )
 
 
@@ -73,7 +76,9 @@ def test_what_the_hello_decoder_accepts_encodes_to_the_same_bytes(hello, data):
 
 
 def test_the_largest_hello_fits():
-    hello = Hello(version=2**16 - 1, genesis_hash=bytes(32), name="\U0001f3e0" * 64)
+    hello = Hello(
+        version=2**16 - 1, genesis_hash=bytes(32), name="\U0001f3e0" * 64, protocol=2**16 - 1
+    )
     assert len(hello.encode()) <= HELLO_BYTES_MAX
     assert Hello.decode(hello.encode()) == hello
 
@@ -81,12 +86,13 @@ def test_the_largest_hello_fits():
 @pytest.mark.parametrize(
     ("payload", "field"),
     [
-        (b"\x93\x01\xc4\x1f" + bytes(31) + b"\xa1x", "hello.genesis_hash"),
-        (b"\x93\xc0\xc4\x20" + bytes(32) + b"\xa1x", "hello.version"),
-        (b"\x93\xce\x00\x01\x00\x00\xc4\x20" + bytes(32) + b"\xa1x", "hello.version"),
-        (b"\x93\x01\xc4\x20" + bytes(32) + b"\xd9\x41" + b"x" * 65, "hello.name"),
-        (b"\x92\x01\xc4\x20" + bytes(32), "hello"),
-        (b"\x93\x01\xc4\x20" + bytes(32) + b"\xa1x\x00", "hello"),
+        (b"\x94\x01\xc4\x1f" + bytes(31) + b"\xa1x\x01", "hello.genesis_hash"),
+        (b"\x94\xc0\xc4\x20" + bytes(32) + b"\xa1x\x01", "hello.version"),
+        (b"\x94\xce\x00\x01\x00\x00\xc4\x20" + bytes(32) + b"\xa1x\x01", "hello.version"),
+        (b"\x94\x01\xc4\x20" + bytes(32) + b"\xd9\x41" + b"x" * 65 + b"\x01", "hello.name"),
+        (b"\x94\x01\xc4\x20" + bytes(32) + b"\xa1x\x00", "hello.protocol"),
+        (b"\x93\x01\xc4\x20" + bytes(32) + b"\xa1x", "hello"),
+        (b"\x94\x01\xc4\x20" + bytes(32) + b"\xa1x\x01\x00", "hello"),
         (bytes(513), "hello"),
     ],
 )
@@ -94,3 +100,15 @@ def test_a_wrong_hello_names_its_field(payload, field):
     with pytest.raises(DecodeError) as refusal:
         Hello.decode(payload)
     assert refusal.value.field == field
+
+
+@given(st.integers(0, 2**16 - 1), st.lists(st.binary(max_size=8), max_size=31))
+def test_the_version_is_read_from_a_hello_of_any_length(version, rest):
+    assert hello_version(codec.encode([version, *rest])) == version
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x90", b"\xc0", b"\x91\xc0", b"\x01", bytes(513)])
+def test_a_hello_without_a_version_is_refused(payload):
+    with pytest.raises(DecodeError) as caught:
+        hello_version(payload)
+    assert caught.value.field.startswith("hello")

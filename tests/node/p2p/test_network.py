@@ -147,7 +147,7 @@ def test_a_member_at_another_members_address_is_refused():
         b"\x09unknown channel",
         encode_frame(Channel.CONSENSUS, b"a vote before the hello"),
         encode_frame(Channel.HELLO, b"\xc0"),
-        encode_frame(Channel.HELLO, b"\x93\x02\xc4\x20" + GENESIS + b"\xa0"),
+        encode_frame(Channel.HELLO, b"\x94\x03\xc4\x20" + GENESIS + b"\xa0\x01"),
     ],
 )
 def test_wrong_first_words_end_the_link(first_words):

@@ -78,6 +78,7 @@ class FakeNetwork:
                 links=1,
                 score=0,
                 banned_ms=0,
+                protocol=1,
                 last_error="",
             ),
         )
