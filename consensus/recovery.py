@@ -337,16 +337,6 @@ def take_block(s: State) -> bool:
     return False
 
 
-def following(s: State, height: int) -> tuple[SealedBlock, ...]:
-    """Return the buffered blocks above `height` of the first member that sent the next one."""
-    for member in sorted(s.buffered):
-        blocks = s.buffered[member]
-        place = height + 1 - blocks[0].height
-        if 0 <= place < len(blocks):
-            return blocks[place:]
-    return ()
-
-
 def fetch_blocks(s: State) -> None:
     """While others claim to be ahead, ask one of them at a time, in turn (rule 20).
 

@@ -265,8 +265,16 @@ class Replica:
         return self._s.timers.commit_latency_ms
 
     def fetched_above(self, height: int) -> tuple[SealedBlock, ...]:
-        """Return blocks that were fetched and follow on `height`; nobody has verified them."""
-        return recovery.following(self._s, height)
+        """Return blocks that were fetched and follow on `height`; nobody has verified them.
+
+        Those of the first member that sent the next one.
+        """
+        for member in sorted(self._s.buffered):
+            blocks = self._s.buffered[member]
+            place = height + 1 - blocks[0].height
+            if 0 <= place < len(blocks):
+                return blocks[place:]
+        return ()
 
     @property
     def halted(self) -> str | None:

@@ -42,10 +42,10 @@ class Recorder:
         append, sync, send = node.log.append, node.log.sync, node.links.send
         apply = node.chain.apply
 
-        def traced_apply(block):
+        def traced_apply(block, senders):
             assert self._is_synced, "a block was written before the promises that sealed it"
             self.trace.append("apply")
-            return apply(block)
+            return apply(block, senders)
 
         node.chain.apply = traced_apply
 
