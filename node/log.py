@@ -1,17 +1,19 @@
 """Structured logs: JSON lines in node.log, readable lines on a terminal.
 
 One line for a block and one for a view change; nothing for a message, or a flooding peer would
-fill the disk. Secrets are never given to the logger: keys show their public part only.
+turn the file, which is bounded (`node.log_file`), over and over. Secrets are never given to the
+logger: keys show their public part only.
 """
 
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO, final
+from typing import Any, final
 
 import structlog
 
+from node.log_file import LogFile
 from node.records import BlockRecord
 
 _LEVELS = {
@@ -21,12 +23,16 @@ _LEVELS = {
     "error": logging.ERROR,
 }
 
+_files: dict[Path, LogFile] = {}
+"""Of this process: a node that is opened anew goes on with its file, as its loggers do."""
+
 _log = structlog.get_logger("chain")
 
 
 def set_up(path: Path, level: str) -> None:
     """Send all log lines of this process to `path`, and to standard error if it is a terminal."""
-    file = path.open("a", buffering=1, encoding="utf-8")
+    if path not in _files:
+        _files[path] = LogFile(path)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -36,7 +42,7 @@ def set_up(path: Path, level: str) -> None:
             structlog.processors.JSONRenderer(default=repr),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=_Factory(file),
+        logger_factory=_Factory(_files[path]),
         cache_logger_on_first_use=True,
     )
 
@@ -59,11 +65,19 @@ def log_block(record: BlockRecord, names: Sequence[str], now_ms: int) -> None:
 class _Factory:
     """Makes the loggers, which all write to one file."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: LogFile) -> None:
         self._file = file
 
-    def __call__(self, *_: Any) -> structlog.WriteLogger:
-        return structlog.WriteLogger(self._file)
+    def __call__(self, *_: Any) -> "_Lines":
+        return _Lines(self._file)
+
+
+@final
+class _Lines:
+    """A logger as structlog wants it: a method for each level, all the same here."""
+
+    def __init__(self, file: LogFile) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = file.write
 
 
 @final
