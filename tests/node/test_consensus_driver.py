@@ -209,6 +209,9 @@ class ScriptedReplica:
         self.membership = membership
         self._effects = effects
 
+    def fetched_above(self, height):
+        return ()
+
     def step(self, _event, _now_ms):
         effects, self._effects = self._effects, ()
         return effects
