@@ -418,7 +418,6 @@ async def _rekey(target: Target) -> tuple[dict[str, Any], int]:
     async with connected(target) as client:
         epoch, *_ = await view(client, "Membership", "epoch")
         (nodes,) = await view(client, "Membership", "nodes")
-        args = deal_args(target.genesis.hash, epoch, tuple(row[1] for row in nodes))
-        return await submit(
-            target, client, target.keys.account, "Membership", "rekey", *args
-        ), epoch
+        account, node_keys = target.keys.account, tuple(row[1] for row in nodes)
+        args = deal_args(target.genesis.hash, epoch, account.address, node_keys)
+        return await submit(target, client, account, "Membership", "rekey", *args), epoch

@@ -9,6 +9,9 @@ The hash of the key is public, so whoever opens a box sees whether it holds the 
 holder publishes x·E with a proof that it is the same x as in X = x·G (Chaum and Pedersen, 1992),
 and everybody opens that one box. The factor 8 makes parts of small order count for nothing, so no
 holder can blame an honest dealer. Node keys serve as X: their scalars are those of RFC 8032.
+
+The dealer shows that it knows e (Schnorr, 1989). Without that it could deal spoiled boxes under
+the E of somebody else, and what the holders publish about those would open the other's boxes.
 """
 
 from collections.abc import Sequence
@@ -26,11 +29,13 @@ KEY_BYTES: Final = 32
 BOX_BYTES: Final = 32
 POINT_BYTES: Final = 32
 PROOF_BYTES: Final = 96
+DEALER_PROOF_BYTES: Final = 64
 
 _CONTEXT_TAG = b"hearth/community/context"
 _KEY_TAG = b"hearth/community/key"
 _PAD_TAG = b"hearth/community/box"
 _PROOF_TAG = b"hearth/community/shared"
+_DEALER_TAG = b"hearth/community/dealer"
 
 
 def deal_context(genesis_hash: bytes, epoch: int) -> Digest:
@@ -43,11 +48,19 @@ def key_hash(context: Digest, key: bytes) -> Digest:
     return tagged_hash(_KEY_TAG, context, key)
 
 
-def deal(context: Digest, key: bytes, holders: Sequence[bytes], *, rng: Rng = SYSTEM_RNG) -> bytes:
-    """Return E | box | … for the holders' public keys, in their order.
+def deal(
+    context: Digest,
+    dealer: bytes,
+    key: bytes,
+    holders: Sequence[bytes],
+    *,
+    rng: Rng = SYSTEM_RNG,
+) -> bytes:
+    """Return E | box | … | proof for the holders' public keys, in their order.
 
     Args:
         context: see `deal_context`.
+        dealer: account that will publish this; the proof (64 bytes) is bound to it.
         key: 32 secret bytes.
         holders: Ed25519 node keys, 32 bytes each.
         rng: for the ephemeral scalar, which must never come twice.
@@ -64,7 +77,30 @@ def deal(context: Digest, key: bytes, holders: Sequence[bytes], *, rng: Rng = SY
         _xor(key, _pad(context, ephemeral, holder, curve.mul8(curve.mul(scalar, holder))))
         for holder in holders
     ]
-    return ephemeral + b"".join(boxes)
+    proof = linear_proof.prove(_knowledge(context, dealer, ephemeral), [scalar], rng=rng)
+    return ephemeral + b"".join(boxes) + proof.to_bytes()
+
+
+def verify_dealer(context: Digest, dealer: bytes, ephemeral: bytes, proof: bytes) -> None:
+    """Accept that the account `dealer` knows e behind E = e·G, or raise.
+
+    Raises:
+        DecodeError, InvalidPoint, InvalidScalar: not in the one form, or not of prime order.
+        LinearProofError: the proof does not show it.
+    """
+    curve.check_prime_order(ephemeral, "ephemeral")
+    parsed = LinearProof.from_bytes(proof, equations=1, scalars=1)
+    linear_proof.verify(_knowledge(context, dealer, ephemeral), parsed)
+
+
+def _knowledge(context: Digest, dealer: bytes, ephemeral: bytes) -> Relation:
+    """E = w·G, said by this dealer: nobody can use another's proof."""
+    return Relation(
+        tag=_DEALER_TAG,
+        context=tagged_hash(_DEALER_TAG, context, dealer),
+        equations=(Equation(image=ephemeral, terms=((curve.G, 0),)),),
+        scalars=1,
+    )
 
 
 def open_box(context: Digest, holder: NodeKey, ephemeral: bytes, box: bytes) -> bytes:

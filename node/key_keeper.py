@@ -61,9 +61,12 @@ class Call:
 class KeyKeeper:
     """Of one node."""
 
-    def __init__(self, node: NodeKey, genesis_hash: bytes, *, rng: Rng = SYSTEM_RNG) -> None:
-        """Begin without a key; `node` is this node's. SECRET."""
+    def __init__(
+        self, node: NodeKey, account: bytes, genesis_hash: bytes, *, rng: Rng = SYSTEM_RNG
+    ) -> None:
+        """Begin without a key; `node` is this node's (SECRET), `account` its household's."""
         self._node = node
+        self._account = account
         self._genesis_hash = genesis_hash
         self._rng = rng
         self._epoch = -1
@@ -100,9 +103,8 @@ class KeyKeeper:
                 return None
         self._called = (function, epoch, now_ms)
         if function == "rekey":
-            return Call(
-                function, deal_args(self._genesis_hash, epoch, state.members, rng=self._rng)
-            )
+            args = deal_args(self._genesis_hash, epoch, self._account, state.members, rng=self._rng)
+            return Call(function, args)
         context = deal_context(self._genesis_hash, epoch)
         shared, proof = prove_shared(context, self._node, state.boxes[:POINT_BYTES], rng=self._rng)
         return Call(function, (epoch, shared, proof))
@@ -129,8 +131,16 @@ class KeyKeeper:
 
 
 def deal_args(
-    genesis_hash: bytes, epoch: int, members: tuple[bytes, ...], *, rng: Rng = SYSTEM_RNG
+    genesis_hash: bytes,
+    epoch: int,
+    dealer: bytes,
+    members: tuple[bytes, ...],
+    *,
+    rng: Rng = SYSTEM_RNG,
 ) -> tuple[int, bytes, bytes]:
-    """Return the arguments of `rekey` with a fresh key for the members (node keys, ascending)."""
+    """Return the arguments of `rekey`, called by the account `dealer`, with a fresh key.
+
+    `members`: their node keys, ascending.
+    """
     context, key = deal_context(genesis_hash, epoch), rng(KEY_BYTES)
-    return epoch, key_hash(context, key), deal(context, key, members, rng=rng)
+    return epoch, key_hash(context, key), deal(context, dealer, key, members, rng=rng)

@@ -99,7 +99,7 @@ class Members:
         self._on_work = on_work
         self._doubt_ticks = 0
         self._readiness = Readiness(chain.genesis.hash)
-        self._keeper = KeyKeeper(keys.node, chain.genesis.hash)
+        self._keeper = KeyKeeper(keys.node, keys.account.address, chain.genesis.hash)
         self._key_state: tuple[int, KeyState] | None = None  # Of which height.
         chain.activations = self._activations
         directory.on_change(self._refresh)

@@ -10,13 +10,14 @@ from typing import Final, final
 
 from crypto.community_box import (
     BOX_BYTES,
+    DEALER_PROOF_BYTES,
     POINT_BYTES,
     deal_context,
     key_hash,
     open_shared,
+    verify_dealer,
     verify_shared,
 )
-from crypto.curve import check_prime_order
 from crypto.errors import DecodeError, InvalidPoint, InvalidScalar, LinearProofError
 from market.abi import CommunityKeyDealt, CommunityKeyDisputed, RevertCode
 from market.contracts.membership_store import Member
@@ -35,6 +36,8 @@ _BARRED: Final = b"d"
 _WANTED: Final = b"u"
 """Set by the first deal: from then on the community wants a key in every epoch."""
 _ROW_BYTES: Final = NODE_KEY_BYTES + BOX_BYTES
+_DEAL_GAS: Final = 2 * gas.ED25519_VERIFY
+"""A point checked, and a proof of one equation."""
 _DISPUTE_GAS: Final = 6 * gas.ED25519_VERIFY
 """Three points checked, one proof of two equations, one box opened."""
 
@@ -59,11 +62,14 @@ def deal_key(ctx: CallContext, epoch: int, hash_: bytes, boxes: bytes) -> None:
         ctx: the caller is a member.
         epoch: the present one.
         hash_: `key_hash` of the key.
-        boxes: E and one box for each member, ascending by node key.
+        boxes: E, one box for each member, ascending by node key, and the proof that the caller
+            knows what is behind E: else it could spoil boxes under an E of somebody else, and
+            what their holders then show would open that one's.
 
     Reverts:
         WRONG_EPOCH, ALREADY_DEALT, DEALER_BARRED.
         BAD_ARGUMENT: the boxes' length, or E is not of prime order.
+        BAD_PROOF: the caller does not show that it made E.
 
     Emits: CommunityKeyDealt.
     """
@@ -75,16 +81,20 @@ def deal_key(ctx: CallContext, epoch: int, hash_: bytes, boxes: bytes) -> None:
         raise Revert(RevertCode.ALREADY_DEALT, f"by 0x{serving.dealer.hex()}")
     if is_barred(ctx, epoch, ctx.caller):
         raise Revert(RevertCode.DEALER_BARRED, f"a box of 0x{ctx.caller.hex()} failed")
-    needed = POINT_BYTES + BOX_BYTES * len(members.keys)
-    if len(boxes) != needed:
-        detail = f"boxes must be {needed} bytes, got {len(boxes)}"
+    end = POINT_BYTES + BOX_BYTES * len(members.keys)
+    if len(boxes) != end + DEALER_PROOF_BYTES:
+        detail = f"boxes must be {end + DEALER_PROOF_BYTES} bytes, got {len(boxes)}"
         raise Revert(RevertCode.BAD_ARGUMENT, detail)
-    ctx.charge(gas.ED25519_VERIFY)
-    ephemeral = boxes[:POINT_BYTES]
+    ctx.charge(_DEAL_GAS)
+    ephemeral, context = boxes[:POINT_BYTES], deal_context(ctx.genesis_hash, epoch)
     try:
-        check_prime_order(ephemeral, "ephemeral")
-    except InvalidPoint:
-        raise Revert(RevertCode.BAD_ARGUMENT, "the ephemeral point is not one") from None
+        verify_dealer(context, ctx.caller, ephemeral, boxes[end:])
+    except InvalidPoint as error:
+        if error.field == "ephemeral":
+            raise Revert(RevertCode.BAD_ARGUMENT, "the ephemeral point is not one") from None
+        raise Revert(RevertCode.BAD_PROOF, "the proof is not one") from None
+    except (DecodeError, InvalidScalar, LinearProofError):
+        raise Revert(RevertCode.BAD_PROOF, "the caller does not show that it made E") from None
     ctx.put(_WANTED, b"\1")
     if serving is not None:
         _forget(ctx, _BEFORE)
@@ -92,7 +102,7 @@ def deal_key(ctx: CallContext, epoch: int, hash_: bytes, boxes: bytes) -> None:
     _keys.put(ctx, DealtKey(epoch, ctx.caller, hash_), _SERVING)
     rows = [
         key + boxes[at : at + BOX_BYTES]
-        for key, at in zip(members.keys, range(POINT_BYTES, needed, BOX_BYTES), strict=True)
+        for key, at in zip(members.keys, range(POINT_BYTES, end, BOX_BYTES), strict=True)
     ]
     ctx.put(_BOXES + u64(epoch), ephemeral + b"".join(rows))
     ctx.emit(CommunityKeyDealt(epoch, ctx.caller, hash_))

@@ -236,11 +236,13 @@ class MembershipActions(NativeContract):
         """Deal the community key of the present epoch; the first valid one wins.
 
         Args:
-            boxes: what `crypto.community_box.deal` returns for the members' node keys, ascending.
+            boxes: what `crypto.community_box.deal` returns for the members' node keys, ascending,
+                with the caller as the dealer.
 
         Reverts:
             NOT_MEMBER: the caller is not a member's own account.
             WRONG_EPOCH, ALREADY_DEALT, DEALER_BARRED, BAD_ARGUMENT.
+            BAD_PROOF: the dealer did not make the boxes itself.
 
         Emits: CommunityKeyDealt.
         """

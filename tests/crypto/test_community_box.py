@@ -12,6 +12,7 @@ from crypto.errors import DecodeError, InvalidPoint, InvalidScalar, LinearProofE
 from crypto.keys import NodeKey
 
 SEEDS = st.integers(0, 2**32)
+DEALER = b"d" * 20
 ORDER_2 = (2**255 - 20).to_bytes(32, "little")
 """(0, -1): the point of order 2."""
 
@@ -21,7 +22,8 @@ def setup(seed, n=4, epoch=3):
     context = boxes.deal_context(rng.randbytes(32), epoch)
     holders = [NodeKey(rng.randbytes(32)) for _ in range(n)]
     key = rng.randbytes(32)
-    dealt = boxes.deal(context, key, [each.public for each in holders], rng=rng.randbytes)
+    publics = [each.public for each in holders]
+    dealt = boxes.deal(context, DEALER, key, publics, rng=rng.randbytes)
     return (
         rng,
         context,
@@ -71,6 +73,31 @@ def test_nothing_else_than_the_holders_own_point_is_proved(seed, data):
             boxes.verify_shared(*arguments)
 
 
+@given(SEEDS, st.data())
+def test_only_who_made_the_ephemeral_key_deals_with_it(seed, data):
+    rng = random.Random(seed)
+    context = boxes.deal_context(rng.randbytes(32), 3)
+    dealt = boxes.deal(context, DEALER, rng.randbytes(32), [], rng=rng.randbytes)
+    ephemeral, proof = dealt[:32], dealt[32:]
+    assert len(proof) == boxes.DEALER_PROOF_BYTES
+    boxes.verify_dealer(context, DEALER, ephemeral, proof)
+    other = boxes.deal(context, DEALER, rng.randbytes(32), [], rng=rng.randbytes)
+    flipped = bytearray(proof)
+    flipped[data.draw(st.integers(0, 63))] ^= data.draw(st.integers(1, 255))
+    for arguments in (
+        (context, b"e" * 20, ephemeral, proof),
+        (boxes.deal_context(bytes(32), 3), DEALER, ephemeral, proof),
+        (context, DEALER, other[:32], proof),
+        (context, DEALER, curve.IDENTITY, proof),
+        (context, DEALER, curve.add(ephemeral, ORDER_2), proof),
+        (context, DEALER, ephemeral, bytes(flipped)),
+        (context, DEALER, ephemeral, proof[:-1]),
+        (context, DEALER, ephemeral, proof + b"\0"),
+    ):
+        with pytest.raises((LinearProofError, DecodeError, InvalidPoint, InvalidScalar)):
+            boxes.verify_dealer(*arguments)
+
+
 @pytest.mark.parametrize("small", [curve.IDENTITY, ORDER_2])
 def test_points_of_small_order_prove_nothing(small):
     rng, context, holders, _, ephemeral, _ = setup(1)
@@ -92,9 +119,9 @@ def test_a_key_with_a_part_of_small_order_gets_the_same_box():
     """Else its holder could show a point of prime order under which an honest box fails."""
     rng, context, holders, key, _, _ = setup(2)
     public = curve.add(holders[0].public, ORDER_2)
-    dealt = boxes.deal(context, key, [public], rng=rng.randbytes)
+    dealt = boxes.deal(context, DEALER, key, [public], rng=rng.randbytes)
     shared, _ = boxes.prove_shared(context, holders[0], dealt[:32], rng=rng.randbytes)
-    assert boxes.open_shared(context, public, dealt[:32], dealt[32:], shared) == key
+    assert boxes.open_shared(context, public, dealt[:32], dealt[32:64], shared) == key
 
 
 def test_the_hash_binds_key_chain_and_epoch():
@@ -107,7 +134,7 @@ def test_the_hash_binds_key_chain_and_epoch():
     }
     assert len(hashes) == 4
     with pytest.raises(DecodeError):
-        boxes.deal(context, bytes(31), [])
+        boxes.deal(context, DEALER, bytes(31), [])
 
 
 @pytest.mark.parametrize("size", [0, 31, 33])

@@ -39,11 +39,14 @@ class Community:
         for who, key in self.nodes.items():
             if who not in self.keepers:
                 genesis_hash = self.chain.machine.genesis.hash
-                self.keepers[who] = KeyKeeper(key, genesis_hash, rng=self.rng.randbytes)
+                self.keepers[who] = KeyKeeper(
+                    key, who.address, genesis_hash, rng=self.rng.randbytes
+                )
 
     def first_key(self, spoil=None):
         now = members(self.chain)
-        args = deal_args(self.chain.machine.genesis.hash, 0, now.keys, rng=self.rng.randbytes)
+        genesis_hash, rng = self.chain.machine.genesis.hash, self.rng.randbytes
+        args = deal_args(genesis_hash, 0, home(0).address, now.keys, rng=rng)
         boxes = bytearray(args[2])
         if spoil is not None:
             boxes[32 + 32 * now.keys.index(node(spoil).public)] ^= 1

@@ -25,11 +25,11 @@ def node_chain(chain):
 
 def test_a_node_reads_the_key_that_was_dealt():
     chain = Chain()
-    keeper = KeyKeeper(node(2), chain.machine.genesis.hash)
+    keeper = KeyKeeper(node(2), home(2).address, chain.machine.genesis.hash)
     none = read_key_state(node_chain(chain), home(2).address)
     assert (none.is_due, none.key_hash, none.boxes) == (False, b"", b"")
     assert keeper.key(none) is None
-    args = deal_args(chain.machine.genesis.hash, 0, members(chain).keys)
+    args = deal_args(chain.machine.genesis.hash, 0, home(0).address, members(chain).keys)
     chain.send(home(0), "Membership", "rekey", *args)
     state = read_key_state(node_chain(chain), home(2).address)
     assert (state.epoch, state.key_epoch, state.key_hash) == (0, 0, args[1])

@@ -27,12 +27,14 @@ def seeded(seed):
     return draw
 
 
-def deal(chain, seed="key", *, spoil=None):
-    """Return (key, arguments of `rekey`) for the present epoch; member `spoil` gets a bad box."""
+def deal(chain, seed="key", *, by=0, spoil=None):
+    """Return (key, arguments of `rekey` by home `by`); member `spoil` gets a bad box."""
     now = members(chain)
     context = community_box.deal_context(chain.machine.genesis.hash, now.epoch)
     key = tagged_hash(b"test/key", seed.encode())
-    boxes = bytearray(community_box.deal(context, key, now.keys, rng=seeded(seed)))
+    boxes = bytearray(
+        community_box.deal(context, home(by).address, key, now.keys, rng=seeded(seed))
+    )
     if spoil is not None:
         place = now.keys.index(node(spoil).public)
         boxes[32 + 32 * place] ^= 1
@@ -63,12 +65,12 @@ def refuse(chain, code, i, function, *args):
 def test_every_member_reads_the_key_and_the_first_deal_wins():
     chain = Chain()
     assert chain.view("Membership", "communityKey") == [False, False, *NONE[2:]], "nobody asks"
-    key, args = deal(chain)
+    key, args = deal(chain, by=2)
     chain.send(home(2), "Membership", "rekey", *args)
     assert [opened(chain, node(i)) for i in range(4)] == [key] * 4
     row = chain.view("Membership", "communityKey")
     assert row[:5] == [True, False, 0, home(2).address, args[1]]
-    refuse(chain, "ALREADY_DEALT", 1, "rekey", *deal(chain, "other")[1])
+    refuse(chain, "ALREADY_DEALT", 1, "rekey", *deal(chain, "other", by=1)[1])
 
 
 @pytest.mark.parametrize(
@@ -76,11 +78,14 @@ def test_every_member_reads_the_key_and_the_first_deal_wins():
     [
         ("WRONG_EPOCH", 0, 1),
         ("BAD_ARGUMENT", 2, b""),
-        ("BAD_ARGUMENT", 2, curve.G + bytes(32 * 3)),
+        ("BAD_ARGUMENT", 2, curve.G + bytes(32 * 7)),
         ("BAD_ARGUMENT", 2, curve.G + bytes(32 * 5)),
-        ("BAD_ARGUMENT", 2, curve.IDENTITY + bytes(32 * 4)),
-        ("BAD_ARGUMENT", 2, b"\xff" * 32 + bytes(32 * 4)),
-        ("BAD_ARGUMENT", 2, (2**255 - 20).to_bytes(32, "little") + bytes(32 * 4)),
+        ("BAD_ARGUMENT", 2, curve.IDENTITY + bytes(32 * 6)),
+        ("BAD_ARGUMENT", 2, b"\xff" * 32 + bytes(32 * 6)),
+        ("BAD_PROOF", 2, curve.G + bytes(32 * 6)),
+        ("BAD_PROOF", 2, curve.G + bytes(32 * 4) + curve.G + b"\xff" * 32),
+        ("BAD_PROOF", 2, curve.G + bytes(32 * 4) + b"\xff" * 32 + bytes(32)),
+        ("BAD_ARGUMENT", 2, (2**255 - 20).to_bytes(32, "little") + bytes(32 * 6)),
     ],
 )
 def test_a_deal_has_its_form(code, index, value):
@@ -102,9 +107,35 @@ def test_a_failing_box_is_proved_and_another_deals():
     assert chain.view("Membership", "communityKey") == NONE
     assert chain.one("Membership", "isBarred", 0, home(0).address)
     refuse(chain, "DEALER_BARRED", 0, "rekey", *deal(chain, "again")[1])
-    key, good = deal(chain, "good")
+    key, good = deal(chain, "good", by=1)
     chain.send(home(1), "Membership", "rekey", *good)
     assert [opened(chain, node(i)) for i in range(4)] == [key] * 4
+
+
+def test_nobody_spoils_boxes_under_the_ephemeral_key_of_another():
+    """What their holders show to prove it would open their boxes of the other deal, to all."""
+    chain = Chain()
+    old, args = deal(chain, "old", by=1)
+    chain.send(home(1), "Membership", "rekey", *args)
+    before = chain.view("Membership", "communityKey")[5]
+    admit(chain, "new", map(node, range(4)))
+    # The newcomer shall not read what was said before it came.
+    _, spoiled = deal(chain, "new", by=0, spoil=3)
+    ephemeral, proof = before[:32], args[2][-64:]
+    for tail in (spoiled[2][-64:], proof):
+        forged = ephemeral + spoiled[2][32:-64] + tail
+        for i in (0, 1):
+            refuse(chain, "BAD_PROOF", i, "rekey", spoiled[0], spoiled[1], forged)
+    # Nor does anybody deal in another's place what that one has only sent.
+    _, honest = deal(chain, "honest", by=2)
+    refuse(chain, "BAD_PROOF", 0, "rekey", *honest)
+    chain.send(home(2), "Membership", "rekey", *honest)
+    # So it would have been: one shown point for both deals.
+    context = community_box.deal_context(chain.machine.genesis.hash, 0)
+    shared, _ = community_box.prove_shared(context, node(3), ephemeral)
+    rows = {before[at : at + 32]: before[at + 32 : at + 64] for at in range(32, len(before), 64)}
+    public = node(3).public
+    assert community_box.open_shared(context, public, ephemeral, rows[public], shared) == old
 
 
 def test_the_old_key_serves_until_the_next_epochs_stands():
@@ -115,11 +146,11 @@ def test_the_old_key_serves_until_the_next_epochs_stands():
     row = chain.view("Membership", "communityKey")
     assert row[:3] == [True, True, 0], "it serves, and a new one is due"
     assert opened(chain, node(1)) == old
-    _, bad = deal(chain, "bad", spoil=1)
+    _, bad = deal(chain, "bad", by=2, spoil=1)
     chain.send(home(2), "Membership", "rekey", *bad)
     chain.send(home(1), "Membership", "disputeBox", *dispute(chain, 1, 1))
     assert opened(chain, node(1)) == old, "a disputed key gives way to the one before"
-    new, args = deal(chain, "new")
+    new, args = deal(chain, "new", by=3)
     chain.send(home(3), "Membership", "rekey", *args)
     assert opened(chain, ed25519("new node")) == new
     refuse(chain, "NOT_DEALT", 1, "disputeBox", *dispute(chain, 0, 1))

@@ -119,7 +119,7 @@ def test_members_come_and_go_by_vote_again():
 def test_a_key_that_somebody_who_left_knows_serves_no_more():
     chain = moved()
     context, key = deal_context(chain.machine.genesis.hash, 0), b"\5" * 32
-    boxes = deal(context, key, members(chain).keys)
+    boxes = deal(context, home(0).address, key, members(chain).keys)
     chain.send(home(0), "Membership", "rekey", 0, key_hash(context, key), boxes)
     assert chain.view("Membership", "communityKey")[0]
     new = recover(chain, staying(chain, 4, 5))
