@@ -6,7 +6,7 @@ changes who the members are; nothing else of it may depend on the new genesis fi
 state's root in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -49,6 +49,20 @@ def founders(genesis: Genesis) -> MemberSet:
     if since is None:
         return first_members(keys)
     return MemberSet(since.epoch, 1, since.first_term, TERM_BLOCKS, tuple(sorted(keys)))
+
+
+def following_set(before: MemberSet, height: int, node_keys: Iterable[bytes]) -> MemberSet:
+    """Return the first set of the chain that follows.
+
+    Heights begin again; epochs and terms do not, for contracts file by them.
+
+    Args:
+        before: the set that would seal the block above the checkpoint.
+        height: of the checkpoint.
+        node_keys: of the members, in any order.
+    """
+    first_term = before.term(height + 1) + 1
+    return MemberSet(before.epoch + 1, 1, first_term, TERM_BLOCKS, tuple(sorted(node_keys)))
 
 
 def first_header(genesis: Genesis, recovered: Recovered) -> Header:
@@ -126,8 +140,8 @@ def carry_over(
     run = Run(host, journal, info, _GAS)
     ctx = CallContext(run, contract.ADDRESS, caller=contract.ADDRESS, sponsor=b"")
     contract.recover(ctx, members)
-    # Heights begin again; epochs and terms do not, for contracts file by them.
-    new = replace(read_members(journal), first_height=1)
+    keys = [member.node_key for member in members]
+    new = following_set(read_members(journal), checkpoint.number, keys)
     write_members(journal, new)
     write_schedule(journal, first_schedule(version))
     changes = journal.changes()
@@ -139,28 +153,43 @@ def carry_over(
 def succeed(
     genesis: Genesis,
     checkpoint: Header,
-    carried: CarriedOver,
+    *,
+    before: MemberSet,
     members: Sequence[GenesisMember],
+    protocol_version: int,
+    state_root: Digest,
     file_hash: Digest,
 ) -> Genesis:
     """Return the genesis of the chain that follows `genesis`' after its `checkpoint`.
 
+    Args:
+        genesis: of the chain that ends.
+        checkpoint: header of its last block that counts.
+        before: the set that would seal the block above it.
+        members: of the chain that follows.
+        protocol_version: by whose rules its blocks are made.
+        state_root: after block 0.
+        file_hash: of the recovery file, on which the survivors have agreed.
+
     Raises:
         GenesisError: two of the members share what must be distinct.
+        DecodeError: members or checkpoint that cannot be.
     """
+    keys = [member.node_key for member in members]
+    first_set = following_set(before, checkpoint.number, keys)
     return replace(
         genesis,
         members=tuple(members),
-        protocol_version=carried.protocol_version,
+        protocol_version=protocol_version,
         recovered=Recovered(
             genesis_hash=genesis.hash,
             height=checkpoint.number,
             block_hash=checkpoint.hash,
             time_ms=checkpoint.time_ms,
             number=genesis.first_number + checkpoint.number,
-            epoch=carried.members.epoch,
-            first_term=carried.members.first_term,
-            state_root=carried.tree_update.root,
+            epoch=first_set.epoch,
+            first_term=first_set.first_term,
+            state_root=state_root,
             file_hash=file_hash,
         ),
     )

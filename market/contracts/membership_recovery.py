@@ -38,7 +38,9 @@ from vm.native import CallContext
 
 
 def recover(ctx: CallContext, members: Sequence[GenesisMember]) -> None:
-    """Let `members` be the members, and begin a new epoch.
+    """Let `members` be the members. The host writes the set that seals, and its epoch.
+
+    The old set is not put aside: what it signed is void from now on, so nobody is judged by it.
 
     Args:
         ctx: Membership's own, in the state after the checkpoint.
@@ -68,8 +70,6 @@ def recover(ctx: CallContext, members: Sequence[GenesisMember]) -> None:
             _admit(ctx, each)
     forget_key(ctx)
     end_era(ctx)
-    # The old set is not put aside: what it signed is void here, so nobody is judged by it.
-    ctx.change_members(sorted(each.node_key for each in members))
 
 
 def _close_proposals(ctx: CallContext) -> None:

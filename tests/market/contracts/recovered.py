@@ -11,6 +11,7 @@ from tests.market.contracts.chain import Chain, account, ed25519
 from vm.first_block import carry_over, succeed
 from vm.genesis import GenesisMember, GenesisMeter
 from vm.machine import Machine
+from vm.members import read_members
 
 FILE_HASH = Digest(b"\x0f" * 32)
 
@@ -47,10 +48,22 @@ def carried(chain: Chain, members: list[GenesisMember]):
     return carry_over(chain.machine.host, chain.head, chain.state, tree, members)
 
 
+def successor(chain, members, found, file_hash=FILE_HASH):
+    return succeed(
+        chain.machine.genesis,
+        chain.head,
+        before=read_members(chain.state),
+        members=members,
+        protocol_version=found.protocol_version,
+        state_root=found.tree_update.root,
+        file_hash=file_hash,
+    )
+
+
 def recover(chain: Chain, members: list[GenesisMember]) -> Chain:
     """Return the chain that follows `chain`; that one stays as it is."""
     found = carried(chain, members)
-    genesis = succeed(chain.machine.genesis, chain.head, found, members, FILE_HASH)
+    genesis = successor(chain, members, found)
     new = copy(chain)
     for name in ("state", "nodes", "windows", "accounts"):
         setattr(new, name, dict(getattr(chain, name)))

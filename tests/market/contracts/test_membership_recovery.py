@@ -13,12 +13,12 @@ from crypto.merkle import SparseMerkleTree
 from market.abi import MEMBERSHIP, ProposalStatus
 from tests.market.contracts.chain import EUR, Chain, Reverted, account, ed25519, home
 from tests.market.contracts.members import accept, admit, candidate, members, node
-from tests.market.contracts.recovered import FILE_HASH, carried, record, recover, staying
+from tests.market.contracts.recovered import carried, record, recover, staying, successor
 from tests.market.contracts.test_market import Neighbourhood
 from vm.accounts import account_key
 from vm.context import storage_key
 from vm.errors import InvalidTransaction, Revert, TxReason
-from vm.first_block import carry_over, founders, succeed
+from vm.first_block import carry_over, founders
 from vm.genesis import Genesis
 from vm.machine import Machine
 from vm.members import MEMBERS_KEY
@@ -60,10 +60,19 @@ def test_the_set_of_block_1_goes_on_counting_epochs_and_terms():
     new = recover(chain, staying(chain, 4, 5))
     found = members(new)
     assert (found.epoch, found.first_height) == (old.epoch + 1, 1)
-    assert found.first_term == old.term(chain.head.number) + 1
+    assert found.first_term == old.term(chain.head.number + 1) + 1
     assert found.keys == tuple(sorted(ed25519(f"node {i}").public for i in range(4)))
     assert founders(new.machine.genesis) == found
     assert new.head.next_members_hash == found.hash()
+
+
+def test_the_checkpoint_may_be_the_block_that_changed_the_members():
+    chain = moved()
+    admit(chain, "new", [node(i) for i in range(5)])
+    assert members(chain).first_height == chain.head.number + 1
+    new = recover(chain, staying(chain, 4, 5))
+    assert members(new).epoch == 2
+    new.send(home(0), "MoneyToken", "approve", home(1).address, 1)
 
 
 def test_the_genesis_file_alone_gives_block_0():
@@ -197,8 +206,8 @@ def test_the_new_genesis_is_another_chain():
     chain = moved()
     given = staying(chain, 4, 5)
     found = carried(chain, given)
-    one = succeed(chain.machine.genesis, chain.head, found, given, FILE_HASH)
-    other = succeed(chain.machine.genesis, chain.head, found, given, Digest(bytes(32)))
+    one = successor(chain, given, found)
+    other = successor(chain, given, found, Digest(bytes(32)))
     assert len({one.hash, other.hash, chain.machine.genesis.hash}) == 3
     assert len({one.chain_id, other.chain_id, chain.machine.genesis.chain_id}) == 3
 
