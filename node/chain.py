@@ -68,6 +68,7 @@ class Chain:
         self.pool = Mempool(config=mempool or MempoolConfig(), accounts=_Accounts(self))
         self.executor = Executor(machine, store, self.pool.known)
         self._on_block: list[Callable[[BlockRecord], None]] = []
+        self._on_reopen: list[Callable[[], None]] = []
         self._on_transaction: list[Callable[[Transaction, bool], None]] = []
         self._consensus: Callable[[], ConsensusStatus] | None = None
         self._why: Callable[[], list[str]] | None = None
@@ -357,6 +358,8 @@ class Chain:
         self._record.cache_clear()
         self._members.cache_clear()
         self._epochs.cache_clear()
+        for callback in self._on_reopen:
+            callback()
 
     def build(self) -> Executed | None:
         """Return a block of what waits, executed on the head; None if nothing can run."""
@@ -394,6 +397,10 @@ class Chain:
     def on_block(self, callback: Callable[[BlockRecord], None]) -> None:
         """Have `callback` called for each new block, in order, once it is durable."""
         self._on_block.append(callback)
+
+    def on_reopen(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when the chain goes on from another head."""
+        self._on_reopen.append(callback)
 
     def on_transaction(self, callback: Callable[[Transaction, bool], None]) -> None:
         """Have `callback(transaction, is_own)` called for each admitted transaction."""

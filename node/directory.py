@@ -28,6 +28,7 @@ class Directory:
         self._address = contract_address(chain)
         self._on_change: list[Callable[[], None]] = []
         chain.on_block(self._on_block)
+        chain.on_reopen(self._read)
 
     @property
     def me(self) -> MemberIndex | None:
@@ -57,6 +58,9 @@ class Directory:
             return
         logs = (log for receipt in record.receipts for log in receipt.logs)
         if any(log.address == self._address for log in logs):
-            self.community = read_community(self._chain)
-            for callback in self._on_change:
-                callback()
+            self._read()
+
+    def _read(self) -> None:
+        self.community = read_community(self._chain)
+        for callback in self._on_change:
+            callback()

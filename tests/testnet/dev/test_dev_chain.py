@@ -8,8 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cli.node_rotation import rotation_arguments
 from crypto.hashing import keccak256
+from crypto.keys import NodeKey
 from crypto.merkle import Proof, verify_proof
+from node.directory import Directory
 from node.errors import HistoryUnavailable
 from testnet.dev.decrees import impersonate, set_code, set_nonce, set_storage
 from testnet.dev.errors import DevRefusal
@@ -152,6 +155,27 @@ def test_nothing_of_the_other_future_is_left():
     rig.dev.mine()
     assert rig.chain.record(2).header == rig.chain.head != past.header
     assert rig.chain.state_at(1).get(b"m") == rig.chain.state().get(b"m")
+
+
+def test_who_follows_the_members_goes_back_with_the_chain():
+    """Found by review: names and links of the other future stayed until members changed again."""
+    rig = Rig()
+    directory = Directory(rig.chain, name="x", node_key=bytes(32))
+    told = []
+    directory.on_change(lambda: told.append(directory.community.changes))
+    before = directory.community
+    number = rig.dev.snapshot()
+    account = rig.accounts[0].address
+    arguments = rotation_arguments(
+        rig.chain.chain_id, account, NodeKey.from_seed(b"n" * 32), "127.0.0.1:1"
+    )
+    digest = rig.call_native("Membership", "proposeRotation", *arguments)
+    rig.dev.seal_pending()
+    assert rig.receipt(digest).status == 1
+    assert [change.account for change in directory.community.changes] == [account]
+    rig.dev.revert(number)
+    assert directory.community == before
+    assert told[1:] == [()]
 
 
 def test_what_waits_is_put_back_with_its_gaps():
