@@ -46,14 +46,16 @@ def restore(s: State, records: Sequence[Record]) -> None:
     """Take up where the log ends: own votes, certificate, views asked for and entered.
 
     A log that is newer than the block store keeps the replica silent until what it binds is
-    decided: within the term, up to its heights; beyond it, until its last term is over.
+    decided: within the term, up to its heights; beyond it, until its last term or this epoch ends.
 
     Raises:
         CorruptLog: it holds another member's votes, or contradicts itself.
     """
-    s.later_records = tuple(r for r in records if record_slot(r).epoch > s.epoch)
+    s.later_records = ahead = tuple(r for r in records if record_slot(r).epoch > s.epoch)
     if s.me is None:
         return
+    # What it signed in this epoch may be compacted away, so that the later one must be reached.
+    s.must_reach = max((max(s.height, record_slot(r).height) for r in ahead), default=s.must_reach)
     later = [r.term for r in map(record_slot, records) if r.epoch == s.epoch and r.term > s.term]
     s.forgotten_term = max(later, default=None)
     present = [record for record in records if record_slot(record).epoch <= s.epoch]

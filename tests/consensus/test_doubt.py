@@ -181,6 +181,23 @@ def test_records_of_a_later_epoch_outlive_a_block_store_that_is_older_than_the_l
     assert compact((record,), epoch=2, term=2, height=1) == ()
 
 
+def test_a_block_store_that_is_an_epoch_older_than_the_log_silences():
+    """What was signed below that epoch is in the log no more, so it must not be asked for again."""
+    net = Net()
+    after = make_membership(4, epoch=1, first_height=2, first_term=1)
+    replica = make(net, 3, recovered=(_vote_of_next_epoch(after, 3),))
+    replica.step(Tick(), net.now)
+    answer(net, replica, (0, 1, 2), Head(height=0, digest=GENESIS, seal=None))
+    assert replica.is_learner
+    assert not replica.may_attest
+    behind(net, replica)
+    block = sealed(net, 1, b"x", members=(0, 1, 2))
+    receive(net, replica, 0, Blocks((block,)))
+    replica.step(Applied(block.height, block.digest, after), net.now)
+    answer(net, replica, (0, 1, 2), block.head)
+    assert not replica.is_learner, "from here on the log binds it"
+
+
 def test_records_of_a_later_epoch_bind_once_it_is_reached():
     net = Net()
     after = make_membership(4, epoch=1, first_height=2, first_term=1)
