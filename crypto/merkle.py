@@ -13,10 +13,10 @@ leaf is key hash and value hash (64 bytes).
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
 from crypto.errors import DecodeError, InvalidProof
-from crypto.hashing import DIGEST_BYTES, Digest, tagged_hash
+from crypto.hashing import DIGEST_BYTES, Digest, pair_hasher, part_hasher
 
 EMPTY = Digest(bytes(DIGEST_BYTES))
 """Root of the empty tree, and hash of an empty child."""
@@ -50,24 +50,14 @@ class TreeUpdate:
     """Path to node; None: delete it."""
 
 
-def key_hash(key: bytes) -> Digest:
-    """Return the hash whose nibbles are the key's path."""
-    return tagged_hash(b"hearth/state/key", key)
-
-
-def value_hash(value: bytes) -> Digest:
-    """Return the hash by which a leaf commits to its value."""
-    return tagged_hash(b"hearth/state/value", value)
-
-
-def leaf_hash(key_digest: bytes, value_digest: bytes) -> Digest:
-    """Return the hash of the leaf of a key and its value."""
-    return tagged_hash(b"hearth/state/leaf", key_digest, value_digest)
-
-
-def inner_hash(children: bytes) -> Digest:
-    """Return the hash of an inner node: its children's 16 hashes in order, 512 bytes."""
-    return tagged_hash(b"hearth/state/node", children)
+key_hash: Final = part_hasher(b"hearth/state/key")
+"""Returns the hash of a key, whose nibbles are the key's path."""
+value_hash: Final = part_hasher(b"hearth/state/value")
+"""Returns the hash by which a leaf commits to its value."""
+leaf_hash: Final = pair_hasher(b"hearth/state/leaf")
+"""Returns the hash of a leaf, from those of its key and its value (32 bytes each)."""
+inner_hash: Final = part_hasher(b"hearth/state/node")
+"""Returns the hash of an inner node: its children's 16 hashes in order, 512 bytes."""
 
 
 def path_of(key_digest: bytes) -> bytes:

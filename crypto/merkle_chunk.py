@@ -9,6 +9,8 @@ from the chunks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import add, ge
 from typing import Final, final
 
 from crypto.errors import DecodeError, InvalidProof
@@ -29,6 +31,7 @@ CHUNKS: Final = 256
 CHUNK_LEVELS: Final = 2
 """Nibbles of a chunk's number."""
 _ARITY: Final = 16
+_NIBBLES: Final = tuple(bytes((nibble,)) for nibble in range(_ARITY))
 _LEAF_BYTES: Final = 2 * DIGEST_BYTES
 
 Nodes = dict[bytes, bytes]
@@ -72,6 +75,8 @@ class Chunk:
     top: ChunkTop
     nodes: Nodes
     """Of its subtree, but for a leaf that is alone."""
+    digests: Sequence[Digest]
+    """Hashes of its keys, in their order."""
 
 
 def prove_chunk(tree: SparseMerkleTree, chunk: int) -> Proof:
@@ -125,46 +130,53 @@ def _stranger(leaf: bytes | None, chunk: int, way: bytes) -> Digest:
 
 def build_chunk(chunk: int, entries: Sequence[tuple[bytes, bytes]]) -> Chunk:
     """Return the subtree of a chunk's keys; raises InvalidProof where they are not in order."""
-    leaves: list[bytes] = []
-    before = b""
-    for key, value in entries:
-        digest = key_hash(key)
-        if digest[0] != chunk:
-            raise InvalidProof("holds a key of another chunk")
-        if digest <= before:
-            raise InvalidProof("must have each key once, in the order of their hashes")
-        if not value:
-            raise InvalidProof("holds a key without a value")
-        before = digest
-        leaves.append(digest + value_hash(value))
+    digests = [key_hash(key) for key, _ in entries]
+    if any(digest[0] != chunk for digest in digests):
+        raise InvalidProof("holds a key of another chunk")
+    if any(map(ge, digests, islice(digests, 1, None))):
+        raise InvalidProof("must have each key once, in the order of their hashes")
+    if not all(value for _, value in entries):
+        raise InvalidProof("holds a key without a value")
+    values = [value_hash(value) for _, value in entries]
+    hashes = list(map(leaf_hash, digests, values))
+    leaves = list(map(add, digests, values))
     if len(leaves) < 2:
         leaf = leaves[0] if leaves else None
-        top = EMPTY if leaf is None else leaf_hash(leaf[:DIGEST_BYTES], leaf[DIGEST_BYTES:])
-        return Chunk(ChunkTop(len(leaves), top, leaf), {})
-    nodes: Nodes = {}
-    top = _build(nodes, bytes((chunk >> 4, chunk & 15)), leaves, 0, len(leaves))
-    return Chunk(ChunkTop(len(leaves), top, None), nodes)
+        top = hashes[0] if hashes else EMPTY
+        return Chunk(ChunkTop(len(leaves), top, leaf), {}, digests)
+    subtree = _Subtree(leaves, hashes)
+    top = subtree.build(bytes((chunk >> 4, chunk & 15)), 0, len(leaves))
+    return Chunk(ChunkTop(len(leaves), top, None), subtree.nodes, digests)
 
 
-def _build(nodes: Nodes, path: bytes, leaves: list[bytes], start: int, end: int) -> Digest:
-    """Add the subtree of leaves[start:end], sorted and at least two, at `path`."""
-    depth = len(path)
-    byte, shift = depth >> 1, 0 if depth & 1 else 4
-    children = [EMPTY] * _ARITY
-    while start < end:
-        nibble = leaves[start][byte] >> shift & 15
-        stop = start + 1
-        while stop < end and leaves[stop][byte] >> shift & 15 == nibble:
-            stop += 1
-        child = path + bytes((nibble,))
-        if stop - start == 1:
-            leaf = nodes[child] = leaves[start]
-            children[nibble] = leaf_hash(leaf[:DIGEST_BYTES], leaf[DIGEST_BYTES:])
-        else:
-            children[nibble] = _build(nodes, child, leaves, start, stop)
-        start = stop
-    node = nodes[path] = b"".join(children)
-    return inner_hash(node)
+@final
+class _Subtree:
+    """The nodes over sorted leaves."""
+
+    def __init__(self, leaves: list[bytes], hashes: list[Digest]) -> None:
+        self._leaves = leaves
+        self._hashes = hashes
+        self.nodes: Nodes = {}
+
+    def build(self, path: bytes, start: int, end: int) -> Digest:
+        """Add the subtree of leaves[start:end], at least two, at `path`; return its hash."""
+        leaves, depth = self._leaves, len(path)
+        byte, shift = depth >> 1, 0 if depth & 1 else 4
+        children = [EMPTY] * _ARITY
+        while start < end:
+            nibble = leaves[start][byte] >> shift & 15
+            stop = start + 1
+            while stop < end and leaves[stop][byte] >> shift & 15 == nibble:
+                stop += 1
+            child = path + _NIBBLES[nibble]
+            if stop - start == 1:
+                self.nodes[child] = leaves[start]
+                children[nibble] = self._hashes[start]
+            else:
+                children[nibble] = self.build(child, start, stop)
+            start = stop
+        node = self.nodes[path] = b"".join(children)
+        return inner_hash(node)
 
 
 def join_chunks(tops: Sequence[ChunkTop]) -> tuple[Digest, Nodes]:

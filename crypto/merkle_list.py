@@ -7,9 +7,13 @@ items to be the second of two, and a prover could choose the index.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from crypto.errors import InvalidProof
-from crypto.hashing import DIGEST_BYTES, Digest, tagged_hash
+from crypto.hashing import DIGEST_BYTES, Digest, pair_hasher, part_hasher, tagged_hash
+
+_leaf: Final = part_hasher(b"hearth/list/leaf")
+_node: Final = pair_hasher(b"hearth/list/node")
 
 COUNT_LIMIT = 2**32
 """More items than any block can have; bounds the loop over a stranger's count."""
@@ -74,14 +78,6 @@ def _parents(row: list[Digest]) -> list[Digest]:
     """Return the row above; an odd last node rises as it is (as the RFC's split gives it)."""
     above = [_node(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
     return above + row[-1:] if len(row) % 2 else above
-
-
-def _leaf(item: bytes) -> Digest:
-    return tagged_hash(b"hearth/list/leaf", item)
-
-
-def _node(left: bytes, right: bytes) -> Digest:
-    return tagged_hash(b"hearth/list/node", left, right)
 
 
 def _root(count: int, top: bytes) -> Digest:

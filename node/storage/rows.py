@@ -20,7 +20,12 @@ def state_row(key: bytes, value: bytes) -> tuple[bytes, bytes]:
 
     So the keys of a subtree lie side by side, and a snapshot of them is one scan.
     """
-    return STATE_PREFIX + key_hash(key), _LENGTH.pack(len(key)) + key + value
+    return STATE_PREFIX + key_hash(key), row_value(key, value)
+
+
+def row_value(key: bytes, value: bytes) -> bytes:
+    """Return what the row of a state key holds."""
+    return _LENGTH.pack(len(key)) + key + value
 
 
 def read_state_row(row: bytes) -> tuple[bytes, bytes]:

@@ -21,7 +21,7 @@ from node.errors import CorruptStore, StorageError
 from node.storage.block_store import ChainStore
 from node.storage.block_write import BlockWrite
 from node.storage.history import Batch
-from node.storage.rows import NODE_PREFIX, state_row
+from node.storage.rows import NODE_PREFIX, STATE_PREFIX, row_value
 
 TARGET_KEY: Final = b"!target"
 _DONE: Final = b"!chunk"
@@ -96,8 +96,8 @@ class StoreImport:
         """Keep a chunk that was verified. Not synced: what a crash loses is fetched again."""
         try:
             with self._db.write_batch() as batch:
-                for key, value in entries:
-                    batch.put(*state_row(key, value))
+                for digest, (key, value) in zip(chunk.digests, entries, strict=True):
+                    batch.put(STATE_PREFIX + digest, row_value(key, value))
                 _put_nodes(batch, chunk.nodes)
                 batch.put(_DONE + bytes((number,)), chunk.top.to_bytes())
         except plyvel.Error as error:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto.hashing import keccak256, tagged_hash
+from crypto.hashing import keccak256, pair_hasher, part_hasher, tagged_hash
 
 TAGS = st.sampled_from([b"a", b"ab", b"hearth/test"])
 # Few and short, so that the plain concatenations collide.
@@ -41,3 +41,17 @@ def test_keccak_is_the_submission_to_nist_not_the_standard(data, digest):
     """Keccak-256 test vectors of the Keccak team; the empty one is Ethereum's empty code hash."""
     assert keccak256(data).hex() == digest
     assert keccak256(data) != hashlib.sha3_256(data).digest()
+
+
+@given(st.binary(min_size=1, max_size=255), st.binary(max_size=700))
+def test_the_hasher_of_one_part_gives_the_tagged_hash(tag, part):
+    assert part_hasher(tag)(part) == tagged_hash(tag, part)
+
+
+@given(
+    st.binary(min_size=1, max_size=255),
+    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=32, max_size=32),
+)
+def test_the_hasher_of_two_digests_gives_the_tagged_hash(tag, first, second):
+    assert pair_hasher(tag)(first, second) == tagged_hash(tag, first, second)
