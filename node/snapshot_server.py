@@ -92,7 +92,9 @@ class SnapshotServer:
             self._cached_bytes -= len(self._cache.pop(key))
 
     def offers(self) -> Offers:
-        """Return what is held."""
+        """Return what is held; the head, where nothing was held yet: there is always something."""
+        if not self._pins and self._pin_blocks:
+            self.pin_head()
         held = sorted((pin.offer for pin in self._pins.values()), key=_number)
         return Offers(tuple(held))
 

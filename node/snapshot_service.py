@@ -55,6 +55,9 @@ UNPROVEN_MS: Final = 20_000
 """The same while it is not known whether the block exists: that is told by one item alone."""
 PEERLESS_MS: Final = 15_000
 """How long a download waits for a peer to come back, rather than begin with another block."""
+STUCK_MS: Final = 15_000
+"""After so long without a block, though a peer offers one above the head, a node without a chain
+takes any snapshot: nobody may be left of the members that it knows from genesis."""
 WAITING_MAX: Final = 4
 """Questions of one peer that wait for an answer."""
 SERVE_BYTES_PER_S: Final = 24 << 20
@@ -102,6 +105,10 @@ class SnapshotService:
         self._serving: asyncio.TimerHandle | None = None
         self._offers: dict[int, tuple[Offer, ...]] = {}
         self._choice: asyncio.TimerHandle | None = None
+        self._replay: asyncio.TimerHandle | None = None
+        """Looks whether blocks come, where no snapshot is wanted."""
+        self._is_stuck = False
+        """Whether none came: any block is taken then."""
         self._ticker: asyncio.TimerHandle | None = None
         self._into: StoreImport | None = None
         self.download: SnapshotDownload | None = None
@@ -118,7 +125,7 @@ class SnapshotService:
 
     def close(self) -> None:
         """Stop; what was fetched so far stays on disk."""
-        for timer in (self._serving, self._choice, self._ticker):
+        for timer in (self._serving, self._choice, self._ticker, self._replay):
             if timer is not None:
                 timer.cancel()
         if self._into is not None:
@@ -228,11 +235,40 @@ class SnapshotService:
         elif self._choice is None and self._best() is not None:
             loop = asyncio.get_running_loop()
             self._choice = loop.call_later(GATHER_MS / 1000, self._choose)
+        else:
+            self._watch_replay()
 
     def _best(self) -> tuple[int, Offer] | None:
         height = self._chain.height
-        is_new = height < JOIN_BLOCKS // 2  # What it replays while offers come is no loss.
-        return best_offer(self._offers, JOIN_BLOCKS if is_new else height + JOIN_BLOCKS_KEEPING)
+        if self._is_stuck:
+            return best_offer(self._offers, height + 1)
+        return best_offer(
+            self._offers, JOIN_BLOCKS if self._is_new else height + JOIN_BLOCKS_KEEPING
+        )
+
+    @property
+    def _is_new(self) -> bool:
+        return (
+            self._chain.height < JOIN_BLOCKS // 2
+        )  # What it replays while offers come is no loss.
+
+    def _watch_replay(self) -> None:
+        """See, once, whether blocks come while a peer offers one above the head."""
+        height = self._chain.height
+        if self._replay is None and self._is_new and best_offer(self._offers, height + 1):
+            loop = asyncio.get_running_loop()
+            self._replay = loop.call_later(STUCK_MS / 1000, self._judge_replay, height)
+
+    def _judge_replay(self, height: int) -> None:
+        self._replay = None
+        if self.download is not None or not self._may_join:
+            return
+        if self._chain.height > height:
+            self._watch_replay()
+        elif best_offer(self._offers, height + 1) is not None:
+            _log.warning("no blocks come: joins by whatever snapshot there is", height=height)
+            self._is_stuck = True
+            self._choose()
 
     def _choose(self) -> None:
         self._choice = None

@@ -428,6 +428,36 @@ def test_who_is_not_far_behind_replays(original, tmp_path, quick, monkeypatch):
         asyncio.run(run(network, chains, newcomer))
 
 
+def test_a_short_chain_whose_members_nobody_knows_any_more(original, tmp_path, quick, monkeypatch):
+    """No block comes to one that knows the founders alone, when all of them have other keys."""
+    monkeypatch.setattr(snapshot_service, "JOIN_BLOCKS", 512)
+    monkeypatch.setattr(snapshot_service, "STUCK_MS", 100)
+    with street(original, tmp_path) as (network, chains, newcomer):
+        me, _ = asyncio.run(joined(tmp_path, network, chains, newcomer))
+        fresh = adopt(tmp_path, newcomer, me)
+        assert fresh.chain.head == chains[0].chain.head
+        fresh.close()
+
+
+def test_who_gets_blocks_takes_no_snapshot_of_a_short_chain(original, tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(snapshot_service, "JOIN_BLOCKS", 512)
+    monkeypatch.setattr(snapshot_service, "STUCK_MS", 60)
+
+    async def run(network, chains, newcomer):
+        peer = Peer(network, 1, chains[0].chain, tmp_path / "x")
+        me = Peer(network, 0, newcomer.chain, tmp_path / "newcomer" / "chain.join")
+        for height in range(1, original.chain.height + 1):
+            newcomer.chain.apply(chains[0].store.sealed_block(height))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert not me.rests
+        for each in (me, peer):
+            each.service.close()
+
+    with street(original, tmp_path, servers=1) as (network, chains, newcomer):
+        asyncio.run(run(network, chains, newcomer))
+
+
 # Serving -----------------------------------------------------------------------------------------
 
 
@@ -456,9 +486,14 @@ def test_the_same_heights_are_held_by_all_and_do_not_move(original, tmp_path):
     copy.close()
 
 
-def test_nothing_is_offered_at_genesis(tmp_path):
+def test_nothing_is_offered_at_genesis_and_the_head_as_soon_as_there_is_one(tmp_path):
     sealed = SealedChain(tmp_path / "chain")
-    assert SnapshotServer(sealed.chain).offers().offers == ()
+    server = SnapshotServer(sealed.chain)
+    assert server.offers().offers == ()
+    sealed.transfer()
+    assert [offer.header for offer in server.offers().offers] == [sealed.chain.head]
+    server.close()
+    assert server.offers().offers == ()
     sealed.close()
 
 
