@@ -20,6 +20,7 @@ from vm.evm.gas import COLD_COMPUTE
 from vm.evm.interpreter import execute
 from vm.evm.message import STATUS_HALT, STATUS_OK, Message
 from vm.evm.precompiles import PRECOMPILES
+from vm.evm.program import Codes
 from vm.evm.tracing import Tracer
 from vm.evm.world import EMPTY_CODE_HASH, AccountState, NativeResult, World, WorldChanges
 from vm.native import SENTINEL_CODE
@@ -49,6 +50,7 @@ def run(
     *,
     compute_limit: int,
     tracer: Tracer | None = None,
+    codes: Codes | None = None,
 ) -> Outcome:
     """Execute a message in the EVM; on failure the journal is as before.
 
@@ -61,6 +63,7 @@ def run(
         call: with `to` None for a creation.
         compute_limit: more ends the message as if it had run out of gas.
         tracer: sees every frame and instruction.
+        codes: for what it runs, over what the block has run; None: it stands alone.
     """
     mark = journal.snapshot()
     world = World(_StateBase(host, journal), _Natives(host, journal, block))
@@ -69,7 +72,9 @@ def run(
         world.set_nonce(call.sender, call.nonce + 1)  # The address comes from the nonce below it.
     listed = min(_warm_up(world, call.access_list), compute_limit)
     message = Message(caller=call.sender, to=call.to, value=0, data=call.data, gas=call.gas)
-    result = execute(world, env, message, compute_limit=compute_limit - listed, tracer=tracer)
+    result = execute(
+        world, env, message, compute_limit=compute_limit - listed, tracer=tracer, codes=codes
+    )
     compute = listed + result.compute
     is_done = result.status == STATUS_OK
     if is_done:

@@ -9,6 +9,7 @@ from crypto.merkle_list import list_root
 from vm.block import BLOCK_BYTES_MAX, BLOCK_TXS_MAX, HEADER_BYTES, Block, Header
 from vm.context import BlockInfo
 from vm.errors import BlockReason, InvalidBlock
+from vm.evm.program import Codes
 from vm.members import members_hash
 from vm.receipt import Receipt, encode_receipt
 from vm.state import Changes, Journal
@@ -48,6 +49,8 @@ class Draft:
         self.receipts: list[Receipt] = []
         self.gas_used = 0
         self.compute_used = 0
+        self.codes = Codes()
+        """Run so far."""
         self.bytes_left = BLOCK_BYTES_MAX - HEADER_BYTES - 4 * _ITEM_OVERHEAD_BYTES
 
     def has_room_for(self, tx: Transaction) -> bool:

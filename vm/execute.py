@@ -16,6 +16,7 @@ from vm.call import REVERTED, Call, Outcome, revert_data
 from vm.context import BlockInfo, CallContext, Host, Run
 from vm.errors import InvalidTransaction, Revert, TxReason
 from vm.evm.gas import INITCODE_BYTES_MAX, native_gas
+from vm.evm.program import Codes
 from vm.evm.tracing import FrameInfo, Tracer
 from vm.genesis import Genesis
 from vm.receipt import OUTPUT_BYTES_MAX, Log, Receipt
@@ -50,6 +51,7 @@ def apply_transaction(
     *,
     before: Meters,
     tracer: Tracer | None = None,
+    codes: Codes | None = None,
 ) -> Applied:
     """Check `tx` at this place, execute it, and return its receipt.
 
@@ -60,6 +62,7 @@ def apply_transaction(
         tx: with or without its sender recovered.
         before: used in the block before it.
         tracer: sees every frame and instruction.
+        codes: run in the block before it; this transaction's are added. None: it stands alone.
 
     Raises:
         InvalidTransaction: it has no place here; the journal is unchanged.
@@ -80,12 +83,14 @@ def apply_transaction(
     mark, cap = journal.snapshot(), gas.tx_compute_limit(genesis.block_compute_limit)
     rest = genesis.block_compute_limit - before.compute
     limit = min(cap, rest)
-    outcome = run_call(host, journal, block, call, compute_limit=limit, tracer=tracer)
+    own = Codes(Codes() if codes is None else codes)
+    outcome = run_call(host, journal, block, call, compute_limit=limit, tracer=tracer, codes=own)
     if outcome.compute > rest or (outcome.is_cut and limit < cap):
         # Behind fewer others it might have succeeded: that is no receipt, it waits for a block.
         journal.revert(mark)
         message = f"{before.compute} of {genesis.block_compute_limit} used before it, computes more"
         raise InvalidTransaction(TxReason.EXCEEDS_BLOCK_COMPUTE, "tx.data", message)
+    own.keep()
     # After the call: a native contract may have registered somebody, also the sender, meanwhile.
     sponsor = accounts.read_account(journal, sender).sponsor
     accounts.write_account(journal, sender, Account(account.nonce + 1, sponsor))
@@ -167,6 +172,7 @@ def run_call(
     *,
     compute_limit: int,
     tracer: Tracer | None = None,
+    codes: Codes | None = None,
 ) -> Outcome:
     """Execute a call, whoever answers it; on failure the journal is as before.
 
@@ -182,13 +188,16 @@ def run_call(
         compute_limit: what computes more halts as if it ran out of gas. All the gas that a
             transaction may have does not buy a native contract that much of a block of its own.
         tracer: sees every frame and instruction.
+        codes: for what it runs, over what the block has run; None: it stands alone.
     """
     if call.to is not None and (
         call.to in host.contracts or not bytecode.is_answered(journal, call.to)
     ):
         outcome = _run_native(host, journal, block, call, call.to, compute_limit=compute_limit)
         return _traced(tracer, call, call.to, outcome)
-    return bytecode.run(host, journal, block, call, compute_limit=compute_limit, tracer=tracer)
+    return bytecode.run(
+        host, journal, block, call, compute_limit=compute_limit, tracer=tracer, codes=codes
+    )
 
 
 def _run_native(

@@ -289,9 +289,8 @@ class Machine:
     def _apply(self, draft: Draft, tx: Transaction, tracer: Tracer | None = None) -> None:
         """Append a transaction to the draft, or raise InvalidTransaction and leave it as it is."""
         before = Meters(gas=draft.gas_used, compute=draft.compute_used)
-        applied = apply_transaction(
-            self._host, draft.journal, draft.info, tx, before=before, tracer=tracer
-        )
+        place = self._host, draft.journal, draft.info
+        applied = apply_transaction(*place, tx, before=before, tracer=tracer, codes=draft.codes)
         draft.add(tx.raw, tx.hash, applied.receipt, applied.compute)
 
     @staticmethod

@@ -60,6 +60,15 @@ interface IMembership {
         bytes32 membersHash
     );
 
+    /// The proposal `id` is about these rules.
+    event UpgradeProposed(uint64 indexed id, uint64 version, uint64 height);
+
+    /// A member says up to which version its node knows the rules; its vote comes with it.
+    event SupportAnnounced(uint64 indexed id, address indexed member, uint64 supported);
+
+    /// From `height` on blocks are made by the rules of `version`.
+    event UpgradeScheduled(uint64 indexed version, uint64 indexed proposal, uint64 height);
+
     /// The members of `epoch` share a key; its hash is `keyHash`.
     event CommunityKeyDealt(uint64 indexed epoch, address indexed dealer, bytes32 keyHash);
 
@@ -160,9 +169,33 @@ interface IMembership {
     /// Reverts:
     ///     NOT_MEMBER: the caller is not a member's own account.
     ///     UNKNOWN_PROPOSAL, PROPOSAL_DECIDED, ALREADY_VOTED.
+    ///     NOT_SUPPORTED: for an upgrade: `supportUpgrade` does that.
     ///
     /// Emits: Voted; ProposalDecided if this vote decides.
     function vote(uint64 id, bool yes) external;
+
+    /// Ask the members to make blocks by the rules of `version` from `height` on.
+    ///
+    /// Returns:
+    ///     The proposal's id.
+    ///
+    /// Reverts:
+    ///     NOT_MEMBER: as `propose`.
+    ///     ALREADY_SCHEDULED, BAD_ARGUMENT, DEADLINE_PASSED, ALREADY_PROPOSED, TOO_MANY: see
+    ///         `upgrades.open_upgrade`.
+    ///
+    /// Emits: Proposed, UpgradeProposed.
+    function proposeUpgrade(uint64 version, uint64 height) external returns (uint64 id);
+
+    /// Vote for an upgrade, and announce up to which version the member's node knows the rules.
+    ///
+    /// Reverts:
+    ///     NOT_MEMBER: as `vote`.
+    ///     UNKNOWN_PROPOSAL, PROPOSAL_DECIDED, ALREADY_VOTED, BAD_ARGUMENT, NOT_SUPPORTED,
+    ///         DEADLINE_PASSED: see `upgrades.support_upgrade`.
+    ///
+    /// Emits: SupportAnnounced, Voted; ProposalDecided and UpgradeScheduled if this vote decides.
+    function supportUpgrade(uint64 id, uint64 supported) external;
 
     /// Deal the community key of the present epoch; the first valid one wins.
     ///
@@ -270,6 +303,24 @@ interface IMembership {
 
     /// Return how many votes decide.
     function threshold() external view returns (uint64 votes);
+
+    /// Return (version, height) that an upgrade proposes.
+    ///
+    /// Reverts:
+    ///     UNKNOWN_PROPOSAL; BAD_ARGUMENT: a proposal of another kind.
+    function upgrade(uint64 id) external view returns (uint64 version, uint64 height);
+
+    /// Return (version, height, nextVersion, nextHeight, votes).
+    ///
+    /// The version of this block and where it came into force; what was voted to come next, zeros
+    /// if nothing; how many votes an upgrade needs.
+    function protocol() external view returns (
+        uint64 version,
+        uint64 height,
+        uint64 nextVersion,
+        uint64 nextHeight,
+        uint64 votes
+    );
 
     /// Return (gas used, gas allowed, window) of whoever sponsors `account`, in this window.
     function quota(address account) external view returns (

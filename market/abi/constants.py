@@ -139,7 +139,7 @@ class AgreementStatus(IntEnum):
 
 
 class ProposalKind(IntEnum):
-    """What changes the member set; members vote on the first two."""
+    """What changes the member set, or the rules; members vote on the first two and the last."""
 
     ADMIT = 1
     EVICT = 2
@@ -147,6 +147,8 @@ class ProposalKind(IntEnum):
     """A member's own new node key."""
     REINCARNATE = 4
     """The same key, votes of older epochs void: the member lost its vote log."""
+    UPGRADE = 5
+    """Not of the set: other rules from a height on; members vote."""
 
 
 class ProposalStatus(IntEnum):
@@ -159,7 +161,7 @@ class ProposalStatus(IntEnum):
     EXPIRED = 4
     """Not decided, not activated or replaced by a newer one of the member's own."""
     ACTIVE = 5
-    """The member set has changed."""
+    """The member set has changed, or the upgrade stands in the schedule."""
 
 
 class RevertCode(StrEnum):
@@ -178,6 +180,7 @@ class RevertCode(StrEnum):
     ALREADY_PUBLISHED = "ALREADY_PUBLISHED"
     ALREADY_RECORDED = "ALREADY_RECORDED"
     ALREADY_REGISTERED = "ALREADY_REGISTERED"
+    ALREADY_SCHEDULED = "ALREADY_SCHEDULED"
     ALREADY_SETTLED = "ALREADY_SETTLED"
     ALREADY_VOTED = "ALREADY_VOTED"
     BAD_ARGUMENT = "BAD_ARGUMENT"
@@ -210,6 +213,7 @@ class RevertCode(StrEnum):
     NOT_REGISTERED = "NOT_REGISTERED"
     NOT_SELLER = "NOT_SELLER"
     NOT_SETTLED = "NOT_SETTLED"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
     OFFER_EXHAUSTED = "OFFER_EXHAUSTED"
     PAGINATION_REPEATED = "PAGINATION_REPEATED"
     PRICE_OUT_OF_BAND = "PRICE_OUT_OF_BAND"

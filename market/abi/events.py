@@ -133,6 +133,43 @@ class ProposalDecided:
 
 @final
 @dataclass(frozen=True, slots=True)
+class UpgradeProposed:
+    """The proposal `id` is about these rules."""
+
+    SIGNATURE: ClassVar[str] = "UpgradeProposed(uint64 indexed id,uint64 version,uint64 height)"
+    id: int
+    version: int
+    height: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SupportAnnounced:
+    """A member says up to which version its node knows the rules; its vote comes with it."""
+
+    SIGNATURE: ClassVar[str] = (
+        "SupportAnnounced(uint64 indexed id,address indexed member,uint64 supported)"
+    )
+    id: int
+    member: bytes
+    supported: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class UpgradeScheduled:
+    """From `height` on blocks are made by the rules of `version`."""
+
+    SIGNATURE: ClassVar[str] = (
+        "UpgradeScheduled(uint64 indexed version,uint64 indexed proposal,uint64 height)"
+    )
+    version: int
+    proposal: int
+    height: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class MembersChanged:
     """The next block begins `epoch`: `proposal`, of `kind` about `account`, is active."""
 
@@ -304,6 +341,9 @@ EVENTS: dict[str, tuple[type[Event], ...]] = {
         Voted,
         ProposalDecided,
         MembersChanged,
+        UpgradeProposed,
+        SupportAnnounced,
+        UpgradeScheduled,
         CommunityKeyDealt,
         CommunityKeyDisputed,
     ),

@@ -107,6 +107,8 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
         ),
         Function("proposeReincarnation", "", "uint64 id"),
         Function("vote", "uint64 id,bool yes"),
+        Function("proposeUpgrade", "uint64 version,uint64 height", "uint64 id"),
+        Function("supportUpgrade", "uint64 id,uint64 supported"),
         Function("rekey", "uint64 epoch,bytes32 keyHash,bytes boxes"),
         Function("disputeBox", "uint64 epoch,bytes32 shared,bytes proof"),
         _view(
@@ -151,6 +153,12 @@ FUNCTIONS: dict[str, dict[str, Function]] = {
         ),
         _view("isBarred", "uint64 epoch,address dealer", "bool barred"),
         _view("threshold", "", "uint64 votes"),
+        _view("upgrade", "uint64 id", "uint64 version,uint64 height"),
+        _view(
+            "protocol",
+            "",
+            "uint64 version,uint64 height,uint64 nextVersion,uint64 nextHeight,uint64 votes",
+        ),
         _view("quota", "address account", "uint64 used,uint64 limit,uint64 window"),
     ),
     "Registry": _table(

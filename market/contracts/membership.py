@@ -20,14 +20,16 @@ from market.abi import (
     MEMBERSHIP,
     RING_PROOF_TAG,
     ZERO_ADDRESS,
+    ProposalKind,
 )
-from market.contracts import community_key, membership_change, membership_recovery
+from market.contracts import community_key, membership_change, membership_recovery, upgrades
 from market.contracts.membership_actions import MembershipActions
 from market.contracts.membership_proposals import (
     begin_proposals,
     counted,
     expire,
     load_proposal,
+    needed_for,
     proposal_ids,
     status_at,
     waiting_ids,
@@ -257,6 +259,29 @@ class Membership(MembershipActions):
     def threshold(self, ctx: CallContext) -> U64:
         """Return how many votes decide."""
         return votes_needed(ctx)
+
+    @view(gas=METHOD)
+    def upgrade(self, ctx: CallContext, id_: U64) -> tuple[U64, U64]:
+        """Return (version, height) that an upgrade proposes.
+
+        Reverts:
+            UNKNOWN_PROPOSAL; BAD_ARGUMENT: a proposal of another kind.
+        """
+        step = upgrades.load_step(ctx, id_)
+        return step.version, step.first_height
+
+    @view(gas=METHOD)
+    def protocol(self, ctx: CallContext) -> tuple[U64, U64, U64, U64, U64]:
+        """Return (version, height, nextVersion, nextHeight, votes).
+
+        The version of this block and where it came into force; what was voted to come next, zeros
+        if nothing; how many votes an upgrade needs.
+        """
+        schedule = ctx.protocol_schedule()
+        step, later = schedule.at(ctx.height), schedule.after(ctx.height)
+        following = (0, 0) if later is None else (later.version, later.first_height)
+        needed = needed_for(ctx, ProposalKind.UPGRADE)
+        return step.version, step.first_height, *following, needed
 
     @view(gas=METHOD)
     def quota(self, ctx: CallContext, account: Address) -> tuple[U64, U64, U64]:

@@ -10,7 +10,7 @@ from market.abi import (
     ProposalKind,
     RevertCode,
 )
-from market.contracts import community_key, membership_change
+from market.contracts import community_key, membership_change, upgrades
 from market.contracts.membership_checks import check_certificate, check_endpoint, check_fields
 from market.contracts.membership_proposals import (
     cast_vote,
@@ -38,6 +38,7 @@ from vm.native import (
     Str,
     external,
 )
+from vm.protocol import Step
 
 
 class MembershipActions(NativeContract):
@@ -225,11 +226,45 @@ class MembershipActions(NativeContract):
         Reverts:
             NOT_MEMBER: the caller is not a member's own account.
             UNKNOWN_PROPOSAL, PROPOSAL_DECIDED, ALREADY_VOTED.
+            NOT_SUPPORTED: for an upgrade: `supportUpgrade` does that.
 
         Emits: Voted; ProposalDecided if this vote decides.
         """
         member, _ = _require_member(ctx)
+        if yes:
+            upgrades.check_plain_vote(ctx, id_)
         cast_vote(ctx, id_, member, yes=yes)
+
+    @external(gas=METHOD)
+    def propose_upgrade(self, ctx: CallContext, version: U64, height: U64) -> U64:
+        """Ask the members to make blocks by the rules of `version` from `height` on.
+
+        Returns:
+            The proposal's id.
+
+        Reverts:
+            NOT_MEMBER: as `propose`.
+            ALREADY_SCHEDULED, BAD_ARGUMENT, DEADLINE_PASSED, ALREADY_PROPOSED, TOO_MANY: see
+                `upgrades.open_upgrade`.
+
+        Emits: Proposed, UpgradeProposed.
+        """
+        proposer, _ = _require_member(ctx)
+        return upgrades.open_upgrade(ctx, Step(version, height), proposer)
+
+    @external(gas=METHOD)
+    def support_upgrade(self, ctx: CallContext, id_: U64, supported: U64) -> None:
+        """Vote for an upgrade, and announce up to which version the member's node knows the rules.
+
+        Reverts:
+            NOT_MEMBER: as `vote`.
+            UNKNOWN_PROPOSAL, PROPOSAL_DECIDED, ALREADY_VOTED, BAD_ARGUMENT, NOT_SUPPORTED,
+                DEADLINE_PASSED: see `upgrades.support_upgrade`.
+
+        Emits: SupportAnnounced, Voted; ProposalDecided and UpgradeScheduled if this vote decides.
+        """
+        member, _ = _require_member(ctx)
+        upgrades.support_upgrade(ctx, id_, member, supported)
 
     @external(gas=METHOD)
     def rekey(self, ctx: CallContext, epoch: U64, key_hash: Bytes32, boxes: Bytes) -> None:

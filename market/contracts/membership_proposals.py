@@ -120,8 +120,10 @@ def _enter(ctx: CallContext, proposal: Proposal) -> int:
     return proposal_id
 
 
-def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -> None:
-    """Count one vote; the one that decides accepts or rejects.
+def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -> ProposalStatus:
+    """Count one vote; the one that decides accepts or rejects. Return the status after it.
+
+    An upgrade that is accepted is ACTIVE at once, for nothing but its height is awaited.
 
     Reverts:
         UNKNOWN_PROPOSAL, PROPOSAL_DECIDED, ALREADY_VOTED.
@@ -140,20 +142,40 @@ def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -
         proposal = replace(proposal, yes=proposal.yes + 1)
     else:
         proposal = replace(proposal, no=proposal.no + 1)
-    needed, members = votes_needed(ctx), len(member_accounts(ctx))
+    needed, members = needed_for(ctx, proposal.kind), len(member_accounts(ctx))
+    if proposal.yes >= needed and proposal.kind == ProposalKind.UPGRADE:
+        return finish(ctx, proposal_id, proposal, ProposalStatus.ACTIVE)
     if proposal.yes >= needed:
         expires = ctx.window + load_rules(ctx).activation_windows
         _accept(ctx, proposal_id, proposal, expires)
         _schedule(ctx, proposal_id, expires)
-    elif members - proposal.no < needed:
-        finish(ctx, proposal_id, proposal, ProposalStatus.REJECTED)
-    else:
-        put_proposal(ctx, proposal_id, proposal)
+        return ProposalStatus.ACCEPTED
+    if members - proposal.no < needed:
+        return finish(ctx, proposal_id, proposal, ProposalStatus.REJECTED)
+    put_proposal(ctx, proposal_id, proposal)
+    return ProposalStatus.OPEN
+
+
+def needed_for(ctx: CallContext, kind: int) -> int:
+    """Return how many votes decide: for an upgrade those of a quorum at least (`upgrades`)."""
+    needed = votes_needed(ctx)
+    return needed if kind != ProposalKind.UPGRADE else max(needed, ctx.member_set().quorum)
 
 
 def end_era(ctx: CallContext) -> None:
     """Void the votes on all open proposals: somebody has come or gone."""
     ctx.put_int(_ERA, ctx.get_int(_ERA) + 1)
+
+
+def find_vote_about(ctx: CallContext, account: bytes) -> int | None:
+    """Return the id of the proposal about an account that is not over, or None."""
+    stored = ctx.get(_SUBJECT + account)
+    return int.from_bytes(stored, "big") if stored else None
+
+
+def expire_now(ctx: CallContext, proposal_id: int) -> None:
+    """End a proposal that cannot be accepted any more, before its time is over."""
+    finish(ctx, proposal_id, load_proposal(ctx, proposal_id), ProposalStatus.EXPIRED)
 
 
 def expire(ctx: CallContext, proposal_id: int) -> None:
@@ -171,19 +193,26 @@ def _accept(ctx: CallContext, proposal_id: int, proposal: Proposal, expires: int
     ctx.emit(ProposalDecided(proposal_id, ProposalStatus.ACCEPTED))
 
 
-def finish(ctx: CallContext, proposal_id: int, proposal: Proposal, status: ProposalStatus) -> None:
-    """End a proposal and make room for the next one about its account and by its proposer."""
+def finish(
+    ctx: CallContext, proposal_id: int, proposal: Proposal, status: ProposalStatus
+) -> ProposalStatus:
+    """End a proposal and make room for the next one about its account and by its proposer.
+
+    Returns:
+        `status`.
+    """
     if proposal.status == ProposalStatus.ACCEPTED:
         waiting = [each for each in waiting_ids(ctx) if each != proposal_id]
         ctx.put(_WAITING, b"".join(map(u64, waiting)))
     put_proposal(ctx, proposal_id, replace(proposal, status=status))
     delete_candidate(ctx, proposal_id)
-    if proposal.kind in (ProposalKind.ADMIT, ProposalKind.EVICT):
+    if proposal.kind in (ProposalKind.ADMIT, ProposalKind.EVICT, ProposalKind.UPGRADE):
         ctx.put(_SUBJECT + proposal.account, b"")
         ctx.put_int(_OPEN + proposal.proposer, ctx.get_int(_OPEN + proposal.proposer) - 1)
     else:
         ctx.put(_OWN + proposal.account, b"")
     ctx.emit(ProposalDecided(proposal_id, status))
+    return status
 
 
 def _schedule(ctx: CallContext, proposal_id: int, last_window: int) -> None:

@@ -26,7 +26,7 @@ from vm.state import Journal
 
 ALICE, BOB = MEMBERS[:2]
 CAP = gas.tx_compute_limit(gas.BLOCK_COMPUTE_LIMIT)
-HEAVY_GAS = 440_000
+HEAVY_GAS = 400_000
 """Gas with which a loop ends by itself below the cap."""
 
 

@@ -18,7 +18,7 @@ from vm.evm.world import Mark, World
 from vm.receipt import Log
 
 if TYPE_CHECKING:
-    from vm.evm.program import Program
+    from vm.evm.program import Codes, Loaded
 
 RUNNING, CALLING, DONE, REVERTED = range(4)
 """`Frame.state`. CALLING: `Frame.child` is to run before the next instruction."""
@@ -32,17 +32,24 @@ class Machine:
 
     Attributes:
         compute: units left; a transaction without a limit starts with more than gas can buy.
-        prepared: the codes that the transaction has run, by hash.
+        codes: those that the transaction, and the block before it, have run.
     """
 
-    __slots__ = ("_shown", "compute", "env", "prepared", "tracer", "world")
+    __slots__ = ("_shown", "codes", "compute", "env", "tracer", "world")
 
-    def __init__(self, world: World, env: Environment, compute: int, tracer: Tracer | None) -> None:
+    def __init__(
+        self,
+        world: World,
+        env: Environment,
+        compute: int,
+        tracer: Tracer | None,
+        codes: "Codes",
+    ) -> None:
         self.world = world
         self.env = env
         self.compute = compute
         self.tracer = tracer
-        self.prepared: dict[bytes, Program] = {}
+        self.codes = codes
         self._shown = 0  # Frames that the tracer saw begin and not yet end.
 
     def use_compute(self, units: int) -> None:
@@ -157,7 +164,7 @@ class Frame:
 
     Attributes:
         machine, world: shared with the other frames; `world` is the machine's.
-        program: the decoded code.
+        loaded: the code in this block; `program` is the same, decoded.
         address: the account whose storage it uses.
         caller, value, data, is_static, depth: of the message.
         is_create: this is the init code of the contract at `address`.
@@ -184,6 +191,7 @@ class Frame:
         "is_create",
         "is_static",
         "kind",
+        "loaded",
         "machine",
         "mark",
         "memory",
@@ -200,11 +208,12 @@ class Frame:
     )
 
     def __init__(
-        self, machine: Machine, program: "Program", call: Call, depth: int, mark: Mark
+        self, machine: Machine, loaded: "Loaded", call: Call, depth: int, mark: Mark
     ) -> None:
         self.machine = machine
         self.world = machine.world
-        self.program = program
+        self.loaded = loaded
+        self.program = loaded.program
         self.kind = call.kind
         self.address = call.address
         self.caller = call.caller

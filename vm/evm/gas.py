@@ -47,7 +47,7 @@ NATIVE_CALL_COMPUTE = 200
 """Of calling a native contract, whatever comes of it: a refusal may have cost no gas at all."""
 EXP_BYTE_COMPUTE = 130
 """A byte of an exponent: up to sixteen products of 256 bits, each reduced."""
-BLOCK_COMPUTE = 1
+BLOCK_COMPUTE = 3
 """A basic block, besides its instructions."""
 COLD_COMPUTE = 100
 """Reading an account, its code or a slot from disk."""
@@ -55,16 +55,32 @@ LOG_ITEM_COMPUTE = 20
 """Of an address or topic of a log, which is hashed for the bloom filter and encoded."""
 CALLDATA_COMPUTE_SHIFT = 8
 """A call's input costs one unit for each 256 bytes."""
-INITCODE_BYTE_COMPUTE = 4
-"""Init code is new every time: it is hashed, searched for jump destinations and decoded."""
-CODE_BYTE_COMPUTE = 1
-"""The first call of a code in a transaction, for each byte, whether or not the node has it decoded:
-what a node has in its caches is not part of the protocol."""
+CODE_BYTE_COMPUTE = 2
+"""The first call of a code in a transaction, for each byte: reading it, and finding the jump
+destinations. Taken whether or not the node has it decoded: what a node has in its caches is not
+part of the protocol."""
+INITCODE_BYTE_COMPUTE = 2
+"""Init code is new every time: it is hashed, too."""
+DECODE_BYTE_COMPUTE = 4
+DECODE_BLOCK_COMPUTE = 24
+"""Decoding a code from end to end, for each byte and for each basic block."""
+DECODE_SHARE = 5
+"""Nobody pays for decoding what is not run: until a code's decoding is paid for, each unit that the
+transaction computes in it counts so many more. At least that much is computed in a block that is
+decoded (`vm.evm.interpreter`)."""
+_BLOCK_ENDS = bytes.fromhex("5b 57 55 5a f0 f1 f2 f4 f5 fa")
+"""JUMPDEST, and what ends a basic block and lets execution go on behind it."""
 
 
 def words(size: int) -> int:
     """Return how many 32-byte words `size` bytes touch."""
     return (size + 31) >> 5
+
+
+def decoding(code: bytes) -> int:
+    """Return the compute of decoding all of `code`; push data may be taken for ends of blocks."""
+    blocks = len(code) - len(code.translate(None, _BLOCK_ENDS))
+    return DECODE_BYTE_COMPUTE * len(code) + DECODE_BLOCK_COMPUTE * blocks
 
 
 def native_gas(compute: int) -> int:

@@ -16,7 +16,7 @@ from vm.evm.instructions.create import create_address
 from vm.evm.message import STATUS_HALT, STATUS_OK, STATUS_REVERT, Message, Result
 from vm.evm.opcodes import IMMEDIATE_BYTES, OPCODES, STACK_MAX
 from vm.evm.precompiles import COMPUTE_PER_GAS
-from vm.evm.program import Block, Program, ProgramCache
+from vm.evm.program import Block, Codes, Loaded, Program, ProgramCache
 from vm.evm.tracing import Tracer
 from vm.evm.world import EMPTY_CODE_HASH, Mark, NativeHost, World
 
@@ -35,6 +35,7 @@ def execute(
     *,
     compute_limit: int | None = None,
     tracer: Tracer | None = None,
+    codes: Codes | None = None,
 ) -> Result:
     """Run `message` on `world`, and return what came of it.
 
@@ -49,9 +50,10 @@ def execute(
         message: its `gas` is what is left after the intrinsic gas.
         compute_limit: beyond it the transaction ends as if it were out of gas; None: no limit.
         tracer: watches.
+        codes: for what the message runs, over what its block has run; None: it stands alone.
     """
     limit = _UNLIMITED if compute_limit is None else compute_limit
-    machine = Machine(world, env, limit, tracer)
+    machine = Machine(world, env, limit, tracer, Codes() if codes is None else codes)
     call = _first_call(world, message)
     world.warm_up((message.caller, call.address, env.coinbase, *env.precompiles))
     mark = world.snapshot()
@@ -114,11 +116,34 @@ def _run_frames(machine: Machine, call: Call) -> Ended:
 
 
 def _run(frame: Frame) -> None:
-    """Execute blocks until the frame ends or calls.
+    """Execute until the frame ends or calls; pay for decoding as much as that may have decoded.
+
+    Blocks are decoded when they are first entered. Which ones are is not known without looking at
+    each, which would cost more than it is worth, and a price for all the code would be too much for
+    the few that most transactions enter. So as long as the code is not paid for, whatever is
+    computed in it pays for decoding, too. What that may come to is set aside beforehand: nothing
+    is decoded that could not be paid for.
 
     Raises:
         Halt: an exceptional halt of the frame, or of the whole transaction.
     """
+    machine, loaded = frame.machine, frame.loaded
+    unpaid = loaded.unpaid
+    if not unpaid:
+        _run_blocks(frame)
+        return
+    left = machine.compute
+    aside = min(unpaid, left - left // (1 + prices.DECODE_SHARE))
+    left = machine.compute = left - aside
+    try:
+        _run_blocks(frame)
+    finally:
+        paid = min(aside, prices.DECODE_SHARE * (left - machine.compute))
+        machine.compute += aside - paid
+        loaded.unpaid -= paid
+
+
+def _run_blocks(frame: Frame) -> None:
     machine, stack, blocks = frame.machine, frame.stack, frame.program.blocks
     if machine.tracer is not None:
         _run_stepped(frame, machine.tracer)
@@ -209,10 +234,10 @@ def _begin_call(machine: Machine, call: Call, depth: int) -> _Begun:
         return _run_precompile(machine, call, precompile, mark)
     if world.natives is not None and world.natives.is_native(target):
         return _run_native(machine, call, world.natives, mark)
-    program = _program(machine, target)
-    if program is None:
+    loaded = _load(machine, target)
+    if loaded is None:
         return Ended(STATUS_OK, b"", call.gas, "")
-    return Frame(machine, program, call, depth, mark)
+    return Frame(machine, loaded, call, depth, mark)
 
 
 def _begin_create(machine: Machine, call: Call, depth: int) -> _Begun:
@@ -227,7 +252,7 @@ def _begin_create(machine: Machine, call: Call, depth: int) -> _Begun:
         world.revert(mark)
         return _failed(halts.INSUFFICIENT_BALANCE)
     machine.use_compute(prices.INITCODE_BYTE_COMPUTE * len(init_code))
-    return Frame(machine, Program(init_code), call, depth, mark)
+    return Frame(machine, Loaded(Program(init_code)), call, depth, mark)
 
 
 def _transfer(world: World, call: Call) -> bool:
@@ -280,23 +305,24 @@ def _run_native(machine: Machine, call: Call, natives: NativeHost, mark: Mark) -
     return Ended(STATUS_REVERT, result.output, gas_left, halts.EXECUTION_REVERTED)
 
 
-def _program(machine: Machine, address: bytes) -> Program | None:
+def _load(machine: Machine, address: bytes) -> Loaded | None:
     """Return the code at `address`, ready to run, or None if there is none."""
     world = machine.world
     code_hash = world.code_hash(address)
     if code_hash == EMPTY_CODE_HASH:
         return None
-    program = machine.prepared.get(code_hash)
-    if program is not None:
+    loaded = machine.codes.get(code_hash)
+    if loaded is not None:
         # Not from the cache, which may have lost it: it is paid for, and decoded, only once.
-        return program
+        return loaded
     program = PROGRAMS.get(code_hash)
     if program is None:
         program = Program(world.code(address), PROGRAMS.watch)
         PROGRAMS.put(code_hash, program)
-    machine.prepared[code_hash] = program
+    loaded = Loaded(program)
+    machine.codes.put(code_hash, loaded)
     machine.use_compute(prices.CODE_BYTE_COMPUTE * len(program.code))
-    return program
+    return loaded
 
 
 # How a frame ends.

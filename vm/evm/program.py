@@ -1,17 +1,21 @@
 """Code, decoded once: basic blocks with their price and stack needs, made when first entered.
 
 A basic block is a run of instructions that is always executed as a whole: it ends after a jump,
-before a JUMPDEST (but a short run of them is one block), and after everything that ends the frame,
-waits for a call, or sees how much gas is left (GAS, SSTORE, CALL, CREATE). So its static gas can be
-taken, and its use of the stack checked, once at its start (as evmone does), and yet whoever looks
-at the gas sees the exact number.
+before a JUMPDEST, and after everything that ends the frame, waits for a call, or sees how much gas
+is left (GAS, SSTORE, CALL, CREATE). So its static gas can be taken, and its use of the stack
+checked, once at its start (as evmone does), and yet whoever looks at the gas sees the exact number.
+
+JUMPDESTs in a row are one block but for the last, which begins the next: wherever a jump enters the
+row, what follows is the same block, so that nothing but JUMPDESTs is ever decoded twice.
 
 A second tier replaces `Block.code` by one step that does the same (see `Block`); nothing else
 needs to know.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import compress
 from typing import TypeAlias, final
 
 from vm.evm import gas as prices
@@ -27,17 +31,14 @@ from vm.evm.opcodes import (
     Handler,
 )
 
-BLOCK_INSTRUCTIONS_MAX = 128
-"""A longer run is cut, so that decoding is never far ahead of execution."""
+BLOCK_BYTES_MAX = 128
+"""No instruction of a block starts further behind its first: decoding is never far ahead of
+execution."""
 CACHE_BYTES_MAX = 400_000
 """Code in the cache, in bytes; decoded, it takes up to about a hundred times as much."""
 
-
-TARGETS_MAX = 8
-"""A run of JUMPDESTs is one block up to this length: a run costs little to decode, and yet jumps
-into its middle cannot make it be decoded often."""
-
 _PADDING = bytes(33)
+_TARGETS = re.compile(rb"\x5b*")
 
 Watch: TypeAlias = "Callable[[Program, Block], None]"
 
@@ -64,12 +65,12 @@ class Block:
 
     __slots__ = ("code", "compute", "end", "gas", "need", "room", "start")
 
-    def __init__(
+    # By position: keywords would take a fifth of the time that a short block is decoded in.
+    def __init__(  # noqa: PLR0917
         self,
         start: int,
         end: int,
         code: list[tuple[Handler, int]],
-        *,
         gas: int,
         compute: int,
         need: int,
@@ -139,28 +140,34 @@ class Program:
 def _find_targets(code: bytes) -> bytearray:
     """Return 1 at each jump destination, 0 elsewhere. Every jump needs it, so it is made once."""
     found = bytearray(len(code))
-    immediate = IMMEDIATE_BYTES
-    offset, size = 0, len(code)
-    while offset < size:
-        byte = code[offset]
-        if byte == JUMPDEST:
-            found[offset] = 1
-        offset += 1 + immediate[byte]
+    end = 0  # Of the last instruction with push data.
+    for offset in compress(range(len(code)), code.translate(_IS_NOTED)):
+        if offset >= end:
+            byte = code[offset]
+            if byte == JUMPDEST:
+                found[offset] = 1
+            else:
+                end = offset + 1 + IMMEDIATE_BYTES[byte]
     return found
+
+
+_IS_NOTED = bytes(byte == JUMPDEST or IMMEDIATE_BYTES[byte] > 0 for byte in range(256))
+"""By byte: whether jump destinations depend on it."""
 
 
 def _decode(code: bytes, start: int) -> Block:
     """Decode a block of `code`, which ends with the padding of `Program`."""
+    byte = code[start]
+    limit = min(start + BLOCK_BYTES_MAX, len(code) - len(_PADDING))
+    if byte == JUMPDEST == code[start + 1]:
+        return _decode_targets(code, start, limit)
     steps: list[tuple[Handler, int]] = []
     gas = height = need = peak = 0
     compute = prices.BLOCK_COMPUTE
-    offset, byte, end_of_code = start, STOP, len(code) - len(_PADDING)
-    while len(steps) < BLOCK_INSTRUCTIONS_MAX:
-        was_target, byte = byte == JUMPDEST, code[offset]
-        is_apart = byte == JUMPDEST and not (was_target and offset < start + TARGETS_MAX)
-        if offset > start and (is_apart or offset >= end_of_code):
-            break
-        size, step, price, units, pops, change, ends = _DECODED[byte]
+    table, push = _DECODED, control.push
+    offset = start
+    while True:
+        after, step, price, units, pops, change, ends = table[byte]
         gas += price
         compute += units
         if need < pops - height:  # noqa: PLR1730 - `max` would cost as much as all the rest.
@@ -168,16 +175,27 @@ def _decode(code: bytes, start: int) -> Block:
         height += change
         if peak < height:  # noqa: PLR1730
             peak = height
-        if size:
-            word = int.from_bytes(code[offset + 1 : offset + 1 + size], "big")
-            steps.append((control.push, word))
-        elif step is not None:
+        after += offset
+        if step is not None:
             steps.append(step if byte != PC else (control.pc, offset))
-        offset += 1 + size
-        if ends:
+        elif byte != JUMPDEST:
+            steps.append((push, int.from_bytes(code[offset + 1 : after], "big")))
+        offset = after
+        if ends or offset >= limit:
             break
-    room = STACK_MAX - peak
-    return Block(start, offset, steps, gas=gas, compute=compute, need=need, room=room)
+        byte = code[offset]
+        if byte == JUMPDEST:
+            break
+    return Block(start, offset, steps, gas, compute, need, STACK_MAX - peak)
+
+
+def _decode_targets(code: bytes, start: int, limit: int) -> Block:
+    """Return the block of the JUMPDESTs at `start`, without the last one of the row."""
+    row = _TARGETS.match(code, start, limit)
+    assert row is not None, "an empty row matches, too"
+    end = max(row.end() - 1, start + 1)
+    price = OPCODES[JUMPDEST].gas * (end - start)
+    return Block(start, end, [], price, prices.BLOCK_COMPUTE + price, 0, STACK_MAX)
 
 
 _Decoded: TypeAlias = "tuple[int, tuple[Handler, int] | None, int, int, int, int, bool]"
@@ -185,15 +203,68 @@ _Decoded: TypeAlias = "tuple[int, tuple[Handler, int] | None, int, int, int, int
 
 def _decoded(byte: int) -> _Decoded:
     opcode = OPCODES[byte]
-    # JUMPDEST does nothing, so nothing is done for it.
-    step = None if byte == JUMPDEST else (opcode.handler, opcode.argument)
-    change = opcode.pushes - opcode.pops
     size = IMMEDIATE_BYTES[byte]
-    return size, step, opcode.gas, opcode.compute, opcode.pops, change, opcode.ends
+    # JUMPDEST does nothing, so nothing is done for it; what PUSH does depends on its data.
+    step = None if size or byte == JUMPDEST else (opcode.handler, opcode.argument)
+    change = opcode.pushes - opcode.pops
+    return 1 + size, step, opcode.gas, opcode.compute, opcode.pops, change, opcode.ends
 
 
 _DECODED = tuple(_decoded(byte) for byte in range(256))
-"""(push data, step, gas, compute, pops, change of height, ends) by byte: what decoding looks up."""
+"""(size, step, gas, compute, pops, change of height, ends) by byte: what decoding looks up."""
+
+
+@final
+class Loaded:
+    """A program that a block runs.
+
+    Attributes:
+        program: in whatever state of decoding it is on this node.
+        unpaid: compute that decoding it still costs the block at most. It depends on what the block
+            has run, not on what the node has decoded.
+    """
+
+    __slots__ = ("program", "unpaid")
+
+    def __init__(self, program: Program, unpaid: int | None = None) -> None:
+        self.program = program
+        self.unpaid = prices.decoding(program.code) if unpaid is None else unpaid
+
+
+@final
+class Codes:
+    """The codes that a block has run, by hash: reading and decoding each is paid for once.
+
+    They are kept until the block ends, whatever the cache forgets, so that they are decoded only
+    once, too. What a transaction adds counts if the transaction is in the block.
+
+    Args:
+        before: what the block had run before this transaction; None: nothing.
+    """
+
+    __slots__ = ("_before", "_loaded")
+
+    def __init__(self, before: "Codes | None" = None) -> None:
+        self._before = before
+        self._loaded: dict[bytes, Loaded] = {}
+
+    def get(self, code_hash: bytes) -> Loaded | None:
+        """Return a code that has run; what is paid for it from now on stays here until `keep`."""
+        loaded = self._loaded.get(code_hash)
+        if loaded is None and self._before is not None:
+            earlier = self._before.get(code_hash)
+            if earlier is not None:
+                loaded = self._loaded[code_hash] = Loaded(earlier.program, earlier.unpaid)
+        return loaded
+
+    def put(self, code_hash: bytes, loaded: Loaded) -> None:
+        """Add a code that runs for the first time."""
+        self._loaded[code_hash] = loaded
+
+    def keep(self) -> None:
+        """Add what the transaction ran to what the block has run."""
+        assert self._before is not None, "there is nothing to add it to"
+        self._before._loaded |= self._loaded
 
 
 @final
