@@ -9,7 +9,7 @@ from cli.chain_verify import genesis_block, load_trusted
 from cli.errors import CommandError, Unusable
 from cli.output import print_json
 from cli.proof_file import read_seal
-from cli.target import Target, connected, run_async, with_target
+from cli.target import Target, connected, run_async, view, with_target
 from consensus.certificates import Head
 from consensus.errors import MalformedMessage
 from consensus.evidence import encode_evidence
@@ -17,9 +17,11 @@ from consensus.forensics import Findings, NoConflict, in_words, investigate
 from consensus.keyring import Ed25519Keyring
 from consensus.membership import Height, Membership
 from consensus.messages import NewView
-from crypto.errors import DecodeError
+from crypto.errors import DecodeError, InvalidProof
 from node.hand_over import membership_of
 from node.light_answers import read_hex
+from node.light_client import LightClient, Server, TrustedBlock
+from node.rpc import client as rpc
 from node.storage.new_views import load_new_views
 from testnet import strict_json
 from testnet.errors import BadFile
@@ -67,7 +69,8 @@ async def _fetch(target: Target, height: int) -> tuple[Any, Any]:
     "--epoch",
     "epoch_file",
     type=_FILE,
-    help="What `hearth chain verify --out` wrote in that epoch; the founders otherwise.",
+    help="What `hearth chain verify --out` wrote in that epoch; otherwise the home's node shows by "
+    "the seals from genesis on who sealed this height.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_target
@@ -92,10 +95,13 @@ def forensic(
       hearth chain forensic mine.json theirs.json --new-views ~/.hearth/home/data/new-views
     """
     trusted = genesis_block(target.genesis)
+    heads = [_read_head(path) for path in (one, two)]
+    names = {member.node_key: member.name for member in target.genesis.members}
     if epoch_file is not None:
         trusted = load_trusted(epoch_file, trusted.genesis_digest)
-    membership = membership_of(trusted.members)
-    heads = [_read_head(path) for path in (one, two)]
+        membership = membership_of(trusted.members)
+    else:
+        membership = run_async(_ask_members(target, trusted, heads[0].height, names))
     try:
         findings = investigate(
             heads[0],
@@ -107,7 +113,6 @@ def forensic(
         )
     except NoConflict as error:
         raise CommandError(f"there is no fork to explain: {error}") from None
-    names = {member.node_key: member.name for member in target.genesis.members}
     result = _result(findings, membership, names)
     if as_json:
         print_json(result)
@@ -118,6 +123,39 @@ def forensic(
             f"{len(findings.culprits)} named, and {findings.need} must be guilty: ask the nodes "
             "that sealed the block of the later view for their NEW-VIEWs"
         )
+
+
+async def _ask_members(
+    target: Target, trusted: TrustedBlock, height: int, names: dict[bytes, str]
+) -> Membership:
+    """Return who seals `height` on the chain of the home's node, and add the members' names.
+
+    Where no node runs the founders are taken; a seal that is not theirs is said to be none.
+    """
+    async with connected(target) as client:
+        try:
+            membership = await members_at(trusted, client, height)
+            (rows,) = await view(client, "Membership", "nodes")
+        except rpc.Unreachable:
+            click.echo("mind: no node to ask, so the founders are taken for the members", err=True)
+            return membership_of(trusted.members)
+        except (InvalidProof, DecodeError) as lie:
+            raise CommandError(f"the node shows what does not hold: {lie}") from None
+    names.update((row[1], row[3]) for row in rows)
+    return membership
+
+
+async def members_at(trusted: TrustedBlock, server: Server, height: int) -> Membership:
+    """Return the member set that seals `height`, followed by its proofs from a trusted block.
+
+    A fork has one set on both branches at the lowest height at which they differ: look there.
+
+    Raises:
+        InvalidProof, DecodeError: what the server shows does not hold.
+    """
+    client = LightClient(trusted)
+    await client.follow(server)
+    return next(each for each in reversed(client.members) if each.first_height <= height)
 
 
 def _read_head(path: Path) -> Head:

@@ -1,17 +1,21 @@
 """`hearth chain seal` and `forensic`: a fork that two of four households made on purpose."""
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 
+from cli.chain_forensic import members_at
 from cli.errors import ExitCode
 from consensus.certificates import Head, Kind, SigningDomain, Slot
 from consensus.evidence import decode_evidence
 from consensus.membership import Membership
 from consensus.messages import NewView, ViewChange
 from consensus.wire import encode_message, new_view_digest, view_change_digest
+from node.rpc.client import Unreachable
 from tests.cli.street import run, run_json
+from tests.node.light_rig import SealedChain, Server
 
 HEIGHT = 1
 
@@ -102,3 +106,24 @@ def test_a_seal_is_written_as_the_node_has_it(here, tmp_path):
     value = json.loads(out.read_text())
     assert value["header"] == "0x" + here.chain.header(1).to_bytes().hex()
     assert len(value["seal"]["signatures"]) == 3
+
+
+def test_the_members_are_those_of_the_height(tmp_path):
+    """Not the founders for ever: a fork is judged by the set that sealed its height."""
+    sealed = SealedChain(tmp_path / "chain")
+    sealed.change_members(0, 1, 2, 3, 4)
+    sealed.transfer()
+    sealed.change_members(1, 2, 3, 4)
+    server, trusted = Server(sealed.chain), sealed.client().trusted
+    found = [asyncio.run(members_at(trusted, server, height)).epoch for height in (1, 2, 3, 4)]
+    assert found == [0, 1, 1, 2]
+    sealed.close()
+
+
+def test_without_a_node_the_founders_are_taken(fork, monkeypatch):
+    async def nobody(*_):
+        raise Unreachable("nobody listens")
+
+    monkeypatch.setattr("cli.chain_forensic.members_at", nobody)
+    done = run("chain", "forensic", fork["a"], fork["b"], "--new-views", fork["new_views"])
+    assert "the founders are taken" in done.stderr
