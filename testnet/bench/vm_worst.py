@@ -2,19 +2,25 @@
 
 A block is full when either of its meters is: gas, or compute. Each program is run at the largest
 limits that one transaction may have, and its time is scaled to a whole block at genesis's limits.
+Code that no cache holds (`testnet.bench.vm_decode`) is measured beside endless loops.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import final
 
+from testnet.bench import vm_decode
 from testnet.bench.evm_programs import CONTRACT, SENDER, transfer_case
+from testnet.bench.vm_decode import HashedState
 from testnet.evm_fuzz.assembly import Assembler, Label
-from testnet.evm_fuzz.ours import CaseState, environment
+from testnet.evm_fuzz.case import Case
+from testnet.evm_fuzz.ours import environment
 from testnet.launcher import Say
 from vm import gas
-from vm.evm import tiers
+from vm.evm import interpreter, tiers
 from vm.evm.interpreter import execute
 from vm.evm.message import Message
 from vm.evm.world import World
@@ -133,7 +139,22 @@ def _append(asm: Assembler, text: str) -> None:
             asm.op(word)
 
 
-def run(say: Say, programs: dict[str, Body] | None = None) -> dict[str, object]:
+def cases() -> dict[str, Callable[[], Case]]:
+    """Return what is measured, by name."""
+
+    def looping(body: Body) -> Case:
+        return transfer_case().with_code(CONTRACT, program(body))
+
+    made: dict[str, Callable[[], Case]] = {
+        name: partial(looping, body) for name, body in PROGRAMS.items()
+    }
+    for name, code in vm_decode.CODES.items():
+        made[f"new code: {name}"] = partial(vm_decode.calls, code)
+        made[f"new init code: {name}"] = partial(vm_decode.creations, code)
+    return made
+
+
+def run(say: Say) -> dict[str, object]:
     """Time every program in both tiers.
 
     Returns:
@@ -141,12 +162,12 @@ def run(say: Say, programs: dict[str, Body] | None = None) -> dict[str, object]:
         milliseconds of a full block and compute units a microsecond, for each tier.
     """
     figures: dict[str, dict[str, dict[str, float]]] = {}
-    for name, body in (programs or PROGRAMS).items():
+    for name, case in cases().items():
         say(name)
         figures[name] = {}
         for tier in tiers.TIERS:
             with tiers.using(tiers.compiler(tier)):
-                figures[name][str(tier)] = _measure(program(body))
+                figures[name][str(tier)] = _measure(case(), is_new=name not in PROGRAMS)
     worst = {
         str(tier): max(each[str(tier)]["block_ms"] for each in figures.values())
         for tier in tiers.TIERS
@@ -159,13 +180,14 @@ def run(say: Say, programs: dict[str, Body] | None = None) -> dict[str, object]:
     }
 
 
-def _measure(code: bytes) -> dict[str, float]:
-    case = transfer_case().with_code(CONTRACT, code)
-    state, env = CaseState(case), environment(case)
+def _measure(case: Case, *, is_new: bool) -> dict[str, float]:
+    state, env = HashedState(case), environment(case)
     limit = gas.tx_gas_limit(gas.BLOCK_GAS_LIMIT) - gas.TX_BASE
     message = Message(caller=SENDER, to=CONTRACT, value=0, data=b"", gas=limit)
 
     def once() -> tuple[float, int, int]:
+        if is_new:
+            interpreter.PROGRAMS.clear()
         world = World(state)
         start = time.process_time()
         result = execute(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from testnet import evm_fuzz
-from testnet.bench import vm_worst
+from testnet.bench import vm_decode, vm_worst
 from testnet.bench.calls import eth_calls_per_s
 from testnet.bench.evm_programs import CONTRACT, SENDER, transfer_case
 from testnet.bench.peers import measure
@@ -69,9 +69,12 @@ def test_eth_calls_of_a_real_node(monkeypatch):
 def test_vm_worst(monkeypatch):
     few = {name: vm_worst.PROGRAMS[name] for name in ("a jump each time", "EXP, 32 bytes")}
     monkeypatch.setattr("testnet.bench.vm_worst.PROGRAMS", few)
+    code = {"JUMPDEST": vm_decode.CODES["JUMPDEST"]}
+    monkeypatch.setattr("testnet.bench.vm_decode.CODES", code)
     monkeypatch.setattr("testnet.bench.vm_worst.RUNS", 1)
     figures = json.loads(run("bench", "vm", "--worst", "--json").stdout)
-    assert set(figures["programs"]) == set(few)
+    new = {"new code: JUMPDEST", "new init code: JUMPDEST"}
+    assert set(figures["programs"]) == set(few) | new
     for tier, worst in figures["worst_block_ms"].items():
         assert worst == max(each[tier]["block_ms"] for each in figures["programs"].values())
 
@@ -88,6 +91,18 @@ def test_the_worst_programs_run_into_a_limit(name):
     execute(World(ours.CaseState(case)), ours.environment(case), message, tracer=seen)
     assert seen.errors[-1].startswith("out of gas")
     assert set(seen.errors[:-1]) <= {"", "out of gas", "max call depth exceeded"}
+
+
+@pytest.mark.parametrize("name", vm_decode.CODES)
+def test_code_that_is_new_runs_until_compute_ends(name):
+    """As far as its decoding is paid for, and without a fault of its own."""
+    for case in (vm_decode.calls, vm_decode.creations):
+        made, seen = case(vm_decode.CODES[name]), Errors()
+        message = Message(caller=SENDER, to=CONTRACT, value=0, data=b"", gas=9_000_000)
+        world = World(vm_decode.HashedState(made))
+        result = execute(world, ours.environment(made), message, compute_limit=200_000, tracer=seen)
+        assert result.compute == 200_000
+        assert set(seen.errors[:-2]) <= {""}
 
 
 class Errors(ours.Watch):
