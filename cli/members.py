@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.errors import Refused, Unusable
+from cli.members_upgrade import cast_vote, describe_upgrades, upgrade
 from cli.node_rotation import make_next_key, rotation_arguments
 from cli.output import print_fields, print_json, print_table
 from cli.target import Target, connected, run_async, submit, view, with_target
@@ -27,6 +28,9 @@ CANDIDATE_FILE_BYTES_MAX = 8192
 @click.group()
 def command() -> None:
     """List members, propose and vote."""
+
+
+command.add_command(upgrade)
 
 
 @command.command(name="list")
@@ -93,16 +97,16 @@ def proposals(target: Target, *, as_json: bool) -> None:
     Example:
       hearth members proposals
     """
-    threshold, rows = run_async(_proposals(target))
+    threshold, rows, upgrades = run_async(_proposals(target))
     entries = [
         {
             "id": id_,
             "kind": ProposalKind(kind).name.lower(),
             "account": checksum_address(account),
-            "name": target.names().get(account),
+            "name": upgrades[id_][0] if id_ in upgrades else target.names().get(account),
             "yes": yes,
             "no": no,
-            "needed": threshold,
+            "needed": upgrades[id_][1] if id_ in upgrades else threshold,
             "status": ProposalStatus(status).name.lower(),
             "expires_window": expires,
         }
@@ -130,11 +134,11 @@ def proposals(target: Target, *, as_json: bool) -> None:
     )
 
 
-async def _proposals(target: Target) -> tuple[int, list[Any]]:
+async def _proposals(target: Target) -> tuple[int, list[Any], dict[int, tuple[str, int]]]:
     async with connected(target) as client:
         (threshold,) = await view(client, "Membership", "threshold")
         (rows,) = await view(client, "Membership", "proposals")
-        return threshold, list(rows)
+        return threshold, list(rows), await describe_upgrades(client, rows)
 
 
 @command.command()
@@ -144,13 +148,14 @@ async def _proposals(target: Target) -> tuple[int, list[Any]]:
 def vote(target: Target, *, proposal: int, answer: str) -> None:
     r"""Vote on a proposal: one vote per household.
 
-    An accepted proposal takes effect once a quorum of the new members' nodes is ready for it.
+    An accepted proposal takes effect once a quorum of the new members' nodes is ready for it. A
+    vote for an upgrade says which version this household's node supports, and needs one that does.
 
     \b
     Example:
       hearth members vote 1 yes
     """
-    receipt = run_async(_send(target, "vote", proposal, answer == "yes"))
+    receipt = run_async(_vote(target, proposal, yes=answer == "yes"))
     print_fields(
         "Voted", {"proposal": proposal, "answer": answer, "block": int(receipt["blockNumber"], 16)}
     )
@@ -257,9 +262,9 @@ async def _nodes(target: Target) -> list[Any]:
         return list(rows)
 
 
-async def _send(target: Target, function: str, *args: object) -> dict[str, Any]:
+async def _vote(target: Target, proposal: int, *, yes: bool) -> dict[str, Any]:
     async with connected(target) as client:
-        return await submit(target, client, target.keys.account, "Membership", function, *args)
+        return await cast_vote(target, client, proposal, yes=yes)
 
 
 @command.command()

@@ -71,6 +71,7 @@ class Network:
                 score=0,
                 banned_ms=0,
                 last_error="" if i in self.up else "connection refused",
+                protocol=1,
             )
             for i in (1, 2, 3)
         )

@@ -137,6 +137,32 @@ def test_a_newcomer_is_proposed_and_voted_in(here, tmp_path):
     assert "PROPOSAL_DECIDED" in text
 
 
+def test_an_upgrade_is_voted_for_by_households_whose_nodes_support_it(here, monkeypatch):
+    height = here.chain.height + 50
+    said = run("members", "upgrade", "2", "--height", height).stdout
+    assert "none of which this node has heard" in said
+    row = run_json("members", "proposals")[-1]
+    assert f"members vote: hearth members vote {row['id']} yes" in said
+    assert (row["kind"], row["name"]) == ("upgrade", f"protocol 2 from block {height}")
+    assert (row["needed"], row["status"]) == (3, "open")
+    text = run("members", "vote", row["id"], "yes", code=ExitCode.REFUSED).stderr
+    assert "supports protocol versions up to 1" in text
+    assert f"before block {height}" in text
+    run("members", "vote", row["id"], "no", "--node", "3")
+    monkeypatch.setattr(here.chain.machine, "protocols", (1, 2))
+    for node in ("0", "1", "2"):
+        run("members", "vote", row["id"], "yes", "--node", node)
+    assert run_json("members", "proposals")[-1]["status"] == "active"
+    status = run_json("node", "status")
+    assert (status["protocol"], status["protocolsSupported"]) == (1, [1, 2])
+    assert status["nextProtocol"] == {"version": 2, "height": height}
+    assert f"1; 2 from block {height} on (this node supports 1, 2)" in " ".join(
+        run("node", "status").stdout.split()
+    )
+    text = run("members", "upgrade", "3", "--height", height + 1, code=ExitCode.REFUSED).stderr
+    assert "ALREADY_SCHEDULED" in text
+
+
 def test_the_community_key_is_dealt_once_for_an_epoch(here):
     assert "epoch" in run("members", "rekey").stdout
     text = run("members", "rekey", "--node", "1", code=ExitCode.REFUSED).stderr

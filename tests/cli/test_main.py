@@ -18,8 +18,9 @@ NO_JSON = {
     "agent run", "genesis new", "keys member", "keys new", "keys restore", "keys words",
     "chain seal", "meters audit", "meters certify", "meters revoke", "meters run",
     "members candidate", "members evict", "members invite", "members propose", "members rekey",
-    "members rotate", "members vote", "node init", "node join", "node run", "ramp attest-file",
-    "ramp confirm", "testnet logs", "testnet reset", "testnet stop", "testnet up",
+    "members rotate", "members upgrade", "members vote", "node init", "node join", "node run",
+    "ramp attest-file", "ramp confirm", "testnet logs", "testnet reset", "testnet stop",
+    "testnet up",
 }  # fmt: skip
 
 
