@@ -22,6 +22,8 @@ RENEW_BLOCKS: Final = READY_SPAN // 2
 """Age at which an own READY is replaced: it must not lapse while others gather theirs."""
 CHANGES_MAX: Final = 64
 """Accepted changes that are looked after at a time, the oldest first."""
+FORMER_MAX: Final = 4
+"""New sets of one change that are remembered, after others took effect before it."""
 _ITEMS_MAX = READY_BYTES_MAX // 110
 
 
@@ -33,6 +35,8 @@ class Taken(Enum):
     """Held already, or older than the one that is held."""
     STALE = auto()
     """Of no open change, or of a height that this node cannot judge yet or any more."""
+    UNKNOWN = auto()
+    """For another new set than this node knows, perhaps: its sender is ahead by a change."""
     FORGED = auto()
     """Not of the new set, or its signature is not the key's."""
 
@@ -53,6 +57,8 @@ class Readiness:
     def __init__(self, genesis_hash: Digest) -> None:
         self._genesis_hash = genesis_hash
         self._changes: dict[int, Change] = {}
+        self._former: dict[int, tuple[Change, ...]] = {}
+        """Each as it was before, the newest first: peers that are behind speak of it."""
         self._readies: dict[int, dict[bytes, Ready]] = {}
         self._height = 0
         self._signed: set[tuple[int, bytes]] = set()
@@ -60,16 +66,15 @@ class Readiness:
 
     def set_changes(self, changes: Sequence[Change]) -> None:
         """Take over the changes that wait at the head; what was said for others is dropped."""
-        self._changes = {change.id: change for change in changes[:CHANGES_MAX]}
-        self._readies = {
-            id_: {
-                key: ready
-                for key, ready in self._readies.get(id_, {}).items()
-                if key in change.keys
-                and ready.is_signed(self._genesis_hash, id_, Digest(change.keys_hash))
-            }
-            for id_, change in self._changes.items()
+        before, self._changes = self._changes, {each.id: each for each in changes[:CHANGES_MAX]}
+        same = {id_ for id_, each in self._changes.items() if _is_same(before.get(id_), each)}
+        self._former = {
+            id_: self._former.get(id_, ())
+            if id_ in same
+            else (before[id_], *self._former.get(id_, ()))[:FORMER_MAX]
+            for id_ in self._changes.keys() & before.keys()
         }
+        self._readies = {id_: self._readies[id_] if id_ in same else {} for id_ in self._changes}
         self._activations = None
 
     def set_height(self, height: int) -> None:
@@ -130,17 +135,32 @@ class Readiness:
         change, ready = self._changes.get(told.proposal_id), told.ready
         if change is None or not self._is_near(ready):
             return Taken.STALE
-        if ready.node_key not in change.keys:
-            return Taken.FORGED
         held = self._readies[change.id]
         own = held.get(ready.node_key)
         if own is not None and own.height >= ready.height:
             return Taken.KNOWN
-        if not ready.is_signed(self._genesis_hash, change.id, Digest(change.keys_hash)):
-            return Taken.FORGED
+        if not self._is_for(ready, change):
+            return self._judge(ready, change)
         held[ready.node_key] = ready
         self._activations = None
         return Taken.NEW
+
+    def _is_for(self, ready: Ready, change: Change) -> bool:
+        is_of_set = ready.node_key in change.keys
+        return is_of_set and ready.is_signed(
+            self._genesis_hash, change.id, Digest(change.keys_hash)
+        )
+
+    def _judge(self, ready: Ready, change: Change) -> Taken:
+        """Say what a READY is that does not hold for the change as it is at this head.
+
+        Where one change takes effect, READYs for the others that wait, under their new sets of
+        before and after, cross each other. Who sends those has done nothing wrong.
+        """
+        if ready.height > self._height:
+            return Taken.UNKNOWN
+        former = self._former.get(change.id, ())
+        return Taken.STALE if any(self._is_for(ready, each) for each in former) else Taken.FORGED
 
     def _is_near(self, ready: Ready) -> bool:
         # A little above the head is a peer that is ahead by what is on its way.
@@ -187,6 +207,10 @@ class Readiness:
 
     def _recent(self, id_: int) -> list[Ready]:
         return [ready for _, ready in sorted(self._readies[id_].items()) if self._is_recent(ready)]
+
+
+def _is_same(before: Change | None, now: Change) -> bool:
+    return before is not None and before.keys_hash == now.keys_hash
 
 
 def _chosen(recent: Sequence[Ready], newcomer: bytes | None, needed: int) -> list[Ready]:

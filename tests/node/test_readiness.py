@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from crypto.errors import DecodeError
 from crypto.hashing import Digest
 from node.community import Change, NodeRecord
-from node.readiness import Readiness, Taken, Told, decode_told, encode_told
+from node.readiness import FORMER_MAX, Readiness, Taken, Told, decode_told, encode_told
 from tests.node.cluster import node_key
 from vm.activation import READY_SPAN, ActivationTransaction, Ready, ready_digest
 from vm.members import keys_hash, quorum
@@ -175,6 +175,40 @@ def test_what_was_said_for_another_new_set_is_dropped():
     made.receive(signed(0, change(), 100))
     made.set_changes([change(members=(0, 1, 2, 3, 4, NEWCOMER))])
     assert made.all() == []
+
+
+def test_ready_for_the_sets_before_and_after_another_change_is_nobodys_fault():
+    """Two changes wait, one takes effect: what peers say of the other crosses it on the way.
+
+    Each of these cost its sender twenty points, so that in a street of some size all were banned.
+    """
+    before, after = change(), change(members=(0, 1, 2, 3, 4, NEWCOMER))
+    behind = node(height=100, changes=[before])
+    assert behind.receive(signed(0, after, 101)) is Taken.UNKNOWN
+    assert behind.receive(signed(4, after, 101)) is Taken.UNKNOWN
+    ahead = node(height=100, changes=[before])
+    ahead.set_height(101)
+    ahead.set_changes([after])
+    assert ahead.receive(signed(0, before, 100)) is Taken.STALE
+    assert ahead.receive(signed(0, before, 100, by=1)) is Taken.FORGED
+    assert ahead.receive(signed(0, after, 101)) is Taken.NEW
+    ahead.set_changes([])
+    ahead.set_changes([after])
+    assert ahead.receive(signed(0, before, 100)) is Taken.FORGED, "nothing is remembered for ever"
+
+
+def test_what_was_said_stays_where_the_new_set_does():
+    made = node()
+    made.receive(signed(0, change(), 100))
+    made.set_changes([change(), change(id_=2, members=(0, 1, 2, 3), newcomer=None)])
+    assert [told.ready.height for told in made.all()] == [100]
+
+
+def test_the_former_sets_of_a_change_are_few():
+    made = node()
+    for extra in range(10, 30):
+        made.set_changes([change(members=(0, 1, 2, 3, NEWCOMER, extra))])
+    assert [len(each) for each in made._former.values()] == [FORMER_MAX]
 
 
 def test_a_process_knows_what_it_said_itself():
