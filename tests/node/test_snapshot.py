@@ -15,6 +15,7 @@ from crypto.merkle import SparseMerkleTree
 from crypto.merkle_chunk import prove_chunk, verify_chunk
 from node import snapshot_service
 from node.errors import CorruptStore, HistoryUnavailable, StorageError
+from node.hand_over import HandOver
 from node.p2p.frames import Channel
 from node.snapshot_download import Ask, Blame, SnapshotDownload, best_offer
 from node.snapshot_server import SnapshotServer
@@ -187,6 +188,20 @@ def test_a_newcomer_has_the_head_s_state_and_goes_on_from_there(original, tmp_pa
         chain.apply(chains[0].store.sealed_block(chain.height + 1))
         assert chain.tree.root == other.tree.root
         fresh.close()
+
+
+def test_the_block_that_changes_the_members_can_be_the_one(tmp_path):
+    """The set that its header names is shown as well: it was held back, and no node could join."""
+    sealed = SealedChain(tmp_path / "chain")
+    sealed.change_members(0, 1, 2, 3, 4)
+    server = SnapshotServer(sealed.chain)
+    (offer,) = server.offers().offers
+    part = server.part(GetPart(offer.digest, EPOCHS, 0))
+    download = SnapshotDownload(offer, 0, HandOver.from_bytes(sealed.store.hand_overs()[0][1]))
+    download.take(EPOCHS, part.data)
+    assert download.is_proven
+    server.close()
+    sealed.close()
 
 
 def test_what_a_chain_that_begins_late_answers(original, tmp_path, quick):
