@@ -8,6 +8,9 @@ STAMP := .venv/.stamp$(if $(shell command -v cargo),-cargo)
 CLIENTS := tests/e2e/clients
 CLIENTS_STAMP := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.stamp)
 
+# atheris, the coverage-guided fuzzer, which `make fuzz` alone needs.
+FUZZ_STAMP := .venv/.stamp-fuzz
+
 .PHONY: setup demo test check fuzz bench clean
 
 setup: $(STAMP) $(CLIENTS_STAMP)
@@ -44,6 +47,12 @@ test: setup
 fuzz: $(STAMP)
 	$(BIN)/hearth fuzz --seeds 20000
 	$(BIN)/hearth fuzz --mutants
+	@$(MAKE) --no-print-directory $(FUZZ_STAMP)
+	$(BIN)/hearth fuzz --decoders
+
+$(FUZZ_STAMP): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
 
 bench: $(STAMP)
 	$(BIN)/hearth bench consensus --json

@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from cli import fuzz_ledger
+from cli import fuzz_decoders, fuzz_ledger
 from cli.errors import CommandError
 from cli.output import print_fields, print_json, print_table, progress
 
@@ -45,6 +45,7 @@ PROGRESS_EVERY = 100
     show_default=True,
     help="With --evm: the other EVM, or our second tier.",
 )
+@fuzz_decoders.options
 @click.option("--workers", type=click.IntRange(1), help="Processes; otherwise one for each core.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -65,6 +66,7 @@ def command(
     oracle: str,
     workers: int | None,
     is_json: bool,
+    **of_decoders: Unpack[fuzz_decoders.Options],
 ) -> None:
     r"""Run the real consensus core under simulated faults, one seed a run.
 
@@ -83,7 +85,11 @@ def command(
       hearth fuzz --twins --n 4 --views 4 --json
       hearth fuzz --power --schedules 1000 --json
       hearth fuzz --evm --cases 100000 --json
+      hearth fuzz --decoders --seconds 60 --target json-rpc
     """
+    if of_decoders["decoders"]:
+        fuzz_decoders.run(of_decoders, workers=workers, ledger=ledger, is_json=is_json)
+        return
     processes = workers or os.cpu_count() or 1
     if evm:
         from cli import fuzz_evm

@@ -16,6 +16,14 @@ are of processor time. A seed belongs to its commit: on another one it may draw 
 | date | commit | campaign | runs | hours | messages | failures |
 |---|---|---|---|---|---|---|
 """
+DECODERS = "## Decoders\n"
+_DECODERS_HEAD = """
+Every decoder under atheris, each for so many seconds: `hearth fuzz --decoders --ledger FILE`. What
+fails is named by its target and its input's file; a fix comes with a test that holds the input.
+
+| date | commit | targets | seconds each | inputs | hours | failures |
+|---|---|---|---|---|---|---|
+"""
 
 
 def add(
@@ -29,7 +37,22 @@ def add(
     day = datetime.now(UTC).date().isoformat()
     hours = f"{seconds / 3600:.2f}"
     line = f"| {day} | {commit()} | {campaign} | {runs:,} | {hours} | {messages:,} | {failed} |"
-    path.write_text(text.rstrip("\n") + "\n" + line + "\n", "utf-8")
+    table, title, decoders = text.partition(DECODERS)
+    rest = f"\n{title}{decoders}" if title else ""
+    path.write_text(f"{table.rstrip()}\n{line}\n{rest}", "utf-8")
+
+
+def add_decoders(
+    path: Path, *, targets: int, seconds: int, hours: float, inputs: int, failures: list[str]
+) -> None:
+    """Append one line to the section of the decoders, which is the last one; begin it."""
+    text = path.read_text("utf-8") if path.exists() else HEADER
+    if DECODERS not in text:
+        text = f"{text.rstrip()}\n\n{DECODERS}{_DECODERS_HEAD}"
+    day = datetime.now(UTC).date().isoformat()
+    failed = ", ".join(failures) if failures else "0"
+    line = f"| {day} | {commit()} | {targets} | {seconds} | {inputs:,} | {hours:.2f} | {failed} |"
+    path.write_text(f"{text.rstrip()}\n{line}\n", "utf-8")
 
 
 def commit() -> str:

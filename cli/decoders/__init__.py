@@ -1,0 +1,1 @@
+"""The decoder fuzzer: every decoder of ours, its seeds and its oracle in one table (`table`)."""
