@@ -168,9 +168,8 @@ class Members:
 
     def on_up(self, peer: int) -> None:
         """Tell a peer all READYs that are held; it may have been away."""
-        held = self._readiness.all()
-        if held:
-            self._network.send(peer, Channel.READY, encode_told(held))
+        for frame in self._readiness.frames():
+            self._network.send(peer, Channel.READY, frame)
 
     def on_frame(self, peer: int, payload: bytes) -> None:
         """Take READYs; what is new is passed on once."""

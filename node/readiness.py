@@ -24,7 +24,10 @@ CHANGES_MAX: Final = 64
 """Accepted changes that are looked after at a time, the oldest first."""
 FORMER_MAX: Final = 4
 """New sets of one change that are remembered, after others took effect before it."""
-_ITEMS_MAX = READY_BYTES_MAX // 110
+ITEM_BYTES_MAX: Final = 120
+"""Of a READY in a frame: two numbers of nine bytes, a key, a signature, their heads."""
+ITEMS_MAX: Final = READY_BYTES_MAX // ITEM_BYTES_MAX - 1
+"""In a frame, which begins with their number."""
 
 
 class Taken(Enum):
@@ -177,6 +180,11 @@ class Readiness:
             for _, ready in sorted(held.items())
         ]
 
+    def frames(self) -> list[bytes]:
+        """Return the same in as many payloads as it takes."""
+        held = self.all()
+        return [encode_told(held[at : at + ITEMS_MAX]) for at in range(0, len(held), ITEMS_MAX)]
+
     def has_said(self, activation: ActivationTransaction) -> bool:
         """Whether this process signed one of the READYs in `activation`."""
         return any(
@@ -233,7 +241,7 @@ def decode_told(payload: bytes) -> list[Told]:
         DecodeError: names the field.
     """
     value = codec.decode(payload, field="readies", max_bytes=READY_BYTES_MAX)
-    items = codec.as_list(value, "readies", max_length=_ITEMS_MAX)
+    items = codec.as_list(value, "readies", max_length=ITEMS_MAX)
     if not items:
         raise DecodeError("readies", "must not be empty")
     return [_read(item) for item in items]
@@ -249,4 +257,4 @@ def _read(value: codec.Value) -> Told:
     return Told(codec.as_int(id_, "ready.proposal_id", 1), ready)
 
 
-assert READY_BYTES_MAX > MEMBERS_MAX * 110, "one change's READYs fit into a frame"
+assert ITEMS_MAX > MEMBERS_MAX, "one change's READYs fit into a frame"

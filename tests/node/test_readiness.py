@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from crypto.errors import DecodeError
 from crypto.hashing import Digest
 from node.community import Change, NodeRecord
+from node.p2p.frames import READY_BYTES_MAX
 from node.readiness import FORMER_MAX, Readiness, Taken, Told, decode_told, encode_told
 from tests.node.cluster import node_key
 from vm.activation import READY_SPAN, ActivationTransaction, Ready, ready_digest
@@ -220,6 +221,21 @@ def test_a_process_knows_what_it_said_itself():
     newcomer = node()
     newcomer.say(own(NEWCOMER), is_voting=False, is_level=True)
     assert newcomer.has_said(without)
+
+
+def test_all_that_is_held_goes_into_frames_that_a_peer_takes():
+    """A peer that comes up is told everything: more than a frame must not end the link."""
+    many = [change(id_=2**62 + i, members=range(20), newcomer=None) for i in range(64)]
+    made = node(height=2**62, changes=many)
+    for what in many:
+        for i in range(20):
+            key = node_key(i).public
+            made._readies[what.id][key] = Ready(key, 2**62, bytes(64))
+    frames = made.frames()
+    assert max(map(len, frames)) <= READY_BYTES_MAX
+    assert [told for frame in frames for told in decode_told(frame)] == made.all()
+    assert len(made.all()) == 64 * 20
+    assert node().frames() == []
 
 
 READIES = st.builds(
