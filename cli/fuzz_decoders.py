@@ -78,6 +78,8 @@ def run(options: Options, *, workers: int | None, ledger: str | None, is_json: b
             "the fuzzer atheris is not installed",
             hint="`make fuzz` installs it; or: pip install 'hearth[fuzz]'",
         ) from None
+    except campaign.ProcessEnded as error:
+        raise CommandError(str(error)) from None
     _report(results, time.monotonic() - began, is_json=is_json)
     if ledger is not None:
         _note(Path(ledger), results, seconds)

@@ -36,6 +36,10 @@ class NotInstalled(Exception):
     """atheris is not there."""
 
 
+class ProcessEnded(Exception):
+    """The process that runs the targets ended by itself; the text says where its words are."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -90,6 +94,7 @@ def run(
 
     Raises:
         NotInstalled: atheris is not there.
+        ProcessEnded: a process could not go on to the next target.
     """
     words = _write_words(folder)
     for name in ("corpus", "found", "log"):
@@ -137,13 +142,17 @@ def _share(
 ) -> None:
     """Run one worker's targets, and hand over each result when it is there."""
     jobs = [json.dumps(_job(target, folder, words, seconds)) for target in targets]
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli.decoders.guided"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONHASHSEED": "0"},
-    ) as process:
+    log = folder / "log" / f"process-{targets[0].name}.txt"
+    with (
+        log.open("wb") as words_of_it,
+        subprocess.Popen(
+            [sys.executable, "-m", "cli.decoders.guided"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=words_of_it,
+            env=os.environ | {"PYTHONHASHSEED": "0"},
+        ) as process,
+    ):
         assert process.stdin is not None, "asked for above"
         assert process.stdout is not None, "asked for above"
         process.stdin.write("".join(f"{job}\n" for job in jobs).encode())
@@ -159,7 +168,7 @@ def _share(
     if process.returncode == NOT_INSTALLED:
         raise NotInstalled
     if process.returncode:
-        raise RuntimeError(f"the process of the fuzzer ended with {process.returncode}")
+        raise ProcessEnded(f"the fuzzer's process ended with {process.returncode}: see {log}")
 
 
 def _job(target: Target, folder: Path, words: Path, seconds: int) -> list[str]:

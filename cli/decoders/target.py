@@ -19,7 +19,7 @@ MEMORY_BYTES: Final = 8 << 20
 MEMORY_PER_BYTE: Final = 256
 INPUT_BYTES_MAX: Final = 4096
 """Unless a target says otherwise."""
-CASES: Final = 300
+CASES: Final = 200
 _TRIES: Final = 4
 """Runs of an input that was slow: a machine pauses, a decoder is slow each time."""
 

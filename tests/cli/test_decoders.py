@@ -2,7 +2,9 @@
 
 import ast
 import inspect
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -246,3 +248,81 @@ def test_without_atheris_the_error_says_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "atheris.py").write_text("raise ImportError")
     done = hearth("--target", "rlp", "--seconds", "1", "--corpus", tmp_path / "corpus")
     assert (done.exit_code, "make fuzz" in done.output) == (2, True)
+
+
+ATHERIS = '''
+"""Stands for atheris where a test drives the command: it runs the corpus once."""
+import contextlib, os, pathlib, sys
+
+@contextlib.contextmanager
+def instrument_imports(include, exclude):
+    yield
+
+def Setup(arguments, one):
+    global options, run
+    options, run = arguments, one
+
+def Fuzz():
+    files = sorted(pathlib.Path(options[-1]).iterdir())
+    for file in files:
+        run(file.read_bytes())
+    (files[0].parent / "new").write_bytes(files[0].read_bytes())
+    print(f"#3 cov: 41 ft: 9\\nDone {len(files)} runs in 1 second(s)", file=sys.stderr, flush=True)
+    prefix = next(each.partition("=")[2] for each in options if "artifact_prefix" in each)
+    if os.environ["STANDS_FOR"] == "crash" and "rlp-" in prefix:
+        pathlib.Path(prefix + "crash-1").write_bytes(b"\\x83ab")
+        print(f"Test unit written to {prefix}crash-1", file=sys.stderr, flush=True)
+        os._exit(77)
+    if os.environ["STANDS_FOR"] == "death":
+        os._exit(9)
+    os._exit(0)
+'''
+
+
+def guided(tmp_path, monkeypatch, what, *arguments):
+    """Run the command on two targets, with a stand-in for atheris that ends in that way."""
+    (tmp_path / "atheris.py").write_text(ATHERIS)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    monkeypatch.setenv("STANDS_FOR", what)
+    monkeypatch.setattr("cli.decoders.table.TARGETS", (BY_NAME["rlp"], BY_NAME["deadline"]))
+    corpus = tmp_path / "corpus"
+    done = hearth("--seconds", 1, "--workers", 1, "--corpus", corpus, "--json", *arguments)
+    report = done.stdout[done.stdout.index("{") :].partition("\n}")[0] + "\n}"
+    return done, json.loads(report), corpus
+
+
+def test_all_targets_run_and_their_corpus_stays(tmp_path, monkeypatch):
+    ledger = tmp_path / "ledger.md"
+    done, report, corpus = guided(tmp_path, monkeypatch, "calm", "--ledger", ledger)
+    assert done.exit_code == 0, done.output
+    assert [row["target"] for row in report["targets"]] == ["rlp", "deadline"]
+    assert [row["executions"] for row in report["targets"]] == [2, 2]
+    assert {row["coverage"] for row in report["targets"]} == {41}
+    assert (report["executions"], report["findings"]) == (4, 0)
+    assert (corpus / "corpus" / "rlp" / "new").exists()
+    assert "| 2 | 1 | 4 |" in ledger.read_text()
+
+
+def test_a_crash_is_named_with_the_command_that_repeats_it(tmp_path, monkeypatch):
+    done, report, corpus = guided(tmp_path, monkeypatch, "crash")
+    assert done.exit_code == 1
+    crash = corpus / "found" / "rlp-crash-1"
+    assert report["targets"][0]["found"][0]["file"] == str(crash)
+    assert not report["targets"][1]["found"]
+    assert f"--target rlp --input {crash}" in done.stderr
+
+
+def test_a_fork_that_dies_is_a_finding(tmp_path, monkeypatch):
+    done, report, _ = guided(tmp_path, monkeypatch, "death")
+    assert done.exit_code == 1
+    assert "the process ended" in report["targets"][1]["found"][0]["message"]
+
+
+def test_what_is_slow_in_the_corpus_is_a_finding(tmp_path, monkeypatch):
+    slow = replace(BY_NAME["rlp"], seconds=-1.0)
+    monkeypatch.setitem(BY_NAME, "rlp", slow)
+    done, report, corpus = guided(tmp_path, monkeypatch, "calm")
+    assert done.exit_code == 1
+    (found,) = report["targets"][0]["found"]
+    assert "are allowed" in found["message"]
+    assert found["file"].startswith(str(corpus / "found" / "rlp-slow-"))
