@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from consensus.sim.fuzz import NS, run_seeds
-from testnet.bench import sizes
+from testnet.bench import sizes, virtual
 
 SEEDS = 200
 """About ten seconds; the sizes of the member set are drawn as in `hearth fuzz`."""
@@ -19,7 +19,7 @@ def run(
         the sizes `n`; and for each number of `members` what a block takes, in virtual time with
         the costs that stand beside.
     """
-    sign_us, verify_us = sizes.signature_costs()
+    sign_us, verify_us = virtual.signature_costs()
     report = run_seeds(range(seeds), NS, workers=1)
     return {
         "messages_per_s": report.messages_per_s,
@@ -31,10 +31,10 @@ def run(
         "costs_us": {
             "sign": round(sign_us, 1),
             "verify": round(verify_us, 1),
-            "link": sizes.LINK_US,
-            "sync": sizes.SYNC_US,
-            "execute": sizes.EXECUTE_US,
-            "frame": sizes.FRAME_US,
+            "link": virtual.LINK_US,
+            "sync": virtual.SYNC_US,
+            "execute": virtual.EXECUTE_US,
+            "frame": virtual.FRAME_US,
         },
         "members": [sizes.measure(n, (sign_us, verify_us), blocks).to_json() for n in members],
     }
