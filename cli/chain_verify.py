@@ -22,9 +22,10 @@ from node.rpc import client as rpc
 from testnet import strict_json
 from testnet.errors import BadFile
 from vm.block import HEADER_BYTES, decode_header
+from vm.first_block import founders
 from vm.genesis import Genesis
 from vm.machine import Machine
-from vm.members import decode_members, encode_members, first_members
+from vm.members import decode_members, encode_members
 
 VERSION = 1
 _KEYS = ("version", "genesis", "header", "members")
@@ -151,9 +152,8 @@ def _words(genesis: Genesis, fresh: Freshness, result: dict[str, Any]) -> dict[s
 
 def genesis_block(genesis: Genesis) -> TrustedBlock:
     """Return block 0, which needs no proof: everybody computes it from the genesis file."""
-    header = Machine(genesis, NATIVES).genesis_execution().header
-    members = first_members([member.node_key for member in genesis.members])
-    return TrustedBlock(header.hash, header, members)
+    header = Machine(genesis, NATIVES).first_header
+    return TrustedBlock(header.hash, header, founders(genesis))
 
 
 def render_trusted(trusted: TrustedBlock) -> bytes:

@@ -183,7 +183,7 @@ def check(genesis: Genesis) -> Header:
             check_certificate(member.certificate, member.node_key)
         except CertificateError as error:
             raise Unusable(f"{member.name}: {error}") from None
-    return Machine(genesis, NATIVES).genesis_execution().header
+    return Machine(genesis, NATIVES).first_header
 
 
 def summary(genesis: Genesis) -> dict[str, Any]:

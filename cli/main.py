@@ -20,6 +20,7 @@ _COMMANDS = {
     "meters": ("cli.meters", "Certify, audit, run and verify meters."),
     "node": ("cli.node", "Run this household's node and ask how it is."),
     "ramp": ("cli.ramp", "Money in and out, attested by the members."),
+    "recover": ("cli.recover", "Go on without members, where no quorum is left."),
     "restore": ("cli.restore", "Make a home of a backup."),
     "testnet": ("cli.testnet", "A whole neighbourhood on this machine."),
     "vectors": ("cli.vectors", "Judge this build by test vectors that others made."),

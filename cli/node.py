@@ -112,7 +112,7 @@ def init(
 
     with readable_errors():
         genesis = load_genesis(genesis_file)
-        config = _config(genesis, name, p2p, rpc, peers)
+        config = new_config(genesis, name, p2p, rpc, peers)
         paths = Home(home)
         for path in (paths.genesis, paths.config):
             if path.exists():
@@ -135,9 +135,10 @@ def init(
     click.echo(f"Start it: hearth node run --home {home}")
 
 
-def _config(
+def new_config(
     genesis: "Genesis", name: str, p2p: str | None, rpc: str, peers: tuple[str, ...]
 ) -> "NodeConfig":
+    """Return the settings of a new home; the arguments are the options of `hearth node init`."""
     from node.config import Address, NodeConfig, parse_address
 
     by_name = {member.name: member for member in genesis.members}

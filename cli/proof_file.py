@@ -28,9 +28,9 @@ from vm.accounts import account_key, read_account
 from vm.block import HEADER_BYTES, Header, decode_header
 from vm.context import storage_key
 from vm.contract_state import slot_key
+from vm.first_block import founders
 from vm.genesis import Genesis
 from vm.machine import Machine
-from vm.members import first_members
 
 VERSION = 2
 TOKENS = {"money": MONEY_TOKEN, "energy": ENERGY_TOKEN}
@@ -145,7 +145,7 @@ def verify(genesis: Genesis, claim: StateProof) -> None:
     if claim.genesis_hash != genesis.hash:
         raise InvalidProof(f"is of the chain with genesis 0x{claim.genesis_hash.hex()}")
     verify_proof(claim.header.state_root, claim.key, claim.value, claim.proof)
-    first = Machine(genesis, NATIVES).genesis_execution().header
+    first = Machine(genesis, NATIVES).first_header
     epochs = _follow(genesis, first, claim.epochs)
     if claim.header.number == 0:
         if claim.header != first or claim.seal is not None:
@@ -158,8 +158,7 @@ def verify(genesis: Genesis, claim: StateProof) -> None:
 
 def _follow(genesis: Genesis, first: Header, steps: Sequence[HandOver]) -> EpochChain:
     """Return the member sets from the founders on, as far as the hand-overs lead."""
-    founders = first_members([member.node_key for member in genesis.members])
-    epochs = EpochChain(first.hash, membership_of(founders))
+    epochs = EpochChain(first.hash, membership_of(founders(genesis)))
     for step in steps:
         if step.seal is None:
             raise InvalidProof("its epochs begin with block 0, which everybody computes")

@@ -316,6 +316,12 @@ def open_node(
         StorageError: the chain or the vote log cannot be used.
     """
     home = Home(path)
+    if home.departure.exists():
+        raise ConfigError(
+            home.departure.name,
+            "this household has signed that another chain follows this one, and it may not seal "
+            "here any more: run the home that `hearth recover apply` makes",
+        )
     genesis = load_genesis(home.genesis)
     config = load_config(home, genesis)
     keys = load_home_keys(home, genesis, config.name, password)

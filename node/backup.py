@@ -43,9 +43,9 @@ from node.storage.store_import import StoreImport, swap
 from node.storage.vote_log import VoteLogFile
 from vm.block import Block, encode_block
 from vm.errors import GenesisError, InvalidBlock
+from vm.first_block import founders
 from vm.genesis import GENESIS_BYTES_MAX, Genesis
 from vm.machine import Machine
-from vm.members import first_members
 from vm.native import NativeContract
 
 VERSION: Final = 1
@@ -62,7 +62,7 @@ HOME_FILES: Final = (
 HOME_FILE_BYTES_MAX: Final = max(GENESIS_BYTES_MAX, 1 << 20)
 _ITEM: Final = "state/{:03d}"
 _HEAD_BYTES_MAX: Final = 64 << 10
-_ORDER: Final = (EPOCHS, BODY, RECEIPTS, *range(EPOCHS))
+ITEM_ORDER: Final = (EPOCHS, BODY, RECEIPTS, *range(EPOCHS))
 
 
 class Source(Protocol):
@@ -132,9 +132,9 @@ async def write_backup(path: Path, home: Home, name: str, machine: Machine, sour
             for each in HOME_FILES:
                 if (home.path / each).exists():
                     _add(tar, each, (home.path / each).read_bytes())
-            for item in _ORDER:
+            for item in ITEM_ORDER:
                 data = await source.item(offer, item)
-                _take(download, item, data)
+                take_item(download, item, data)
                 _add(tar, _ITEM.format(item), data)
         _publish(partial, path)
     except OSError as error:
@@ -177,35 +177,90 @@ def _restore(
     genesis_hash, household, offer = _read_head(file.read())
     home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     files: list[str] = []
-    download: SnapshotDownload | None = None
-    into: StoreImport | None = None
-    machine: Machine | None = None
+    state: _StateImport | None = None
     try:
         for name, file, size in members:
-            if name in HOME_FILES and download is None and size <= HOME_FILE_BYTES_MAX:
+            if name in HOME_FILES and state is None and size <= HOME_FILE_BYTES_MAX:
                 _write_private(home.path / name, file.read())
                 files.append(name)
                 continue
-            if download is None or into is None:
+            if state is None:
                 machine = _machine(home, genesis_hash, natives)
-                download = SnapshotDownload(offer, 0, genesis_of(machine)[0])
-                into = StoreImport.open(home.chain.with_name("chain.join"), offer.digest)
-            item = _item_of(name, size)
-            fetched = _take(download, item, file.read())
-            if fetched is not None:
-                into.put_chunk(fetched.number, fetched.entries, fetched.chunk)
-        if download is None or into is None or machine is None or not download.is_complete:
+                state = _StateImport(home.chain.with_name("chain.join"), offer, machine)
+            state.take(name, file, size)
+        if state is None:
             raise StorageError("it ends early")
-        base = base_block(download, genesis_of(machine)[1])
-        into.finish(base, offer.header.state_root, machine.genesis.hash)
+        state.finish()
     finally:
-        if into is not None:
-            with suppress(StorageError):
-                into.close()
+        if state is not None:
+            state.close()
     swap(home.chain.with_name("chain.join"), home.chain)
     # A new log, which says of itself that this key may have promised more than is in it.
     VoteLogFile(home.votes).close()
     return Restored(offer.header.number, household, tuple(files))
+
+
+def import_state(path: Path, folder: Path, machine: Machine) -> Offer:
+    """Make a chain's database of the state in a backup, whosever it is; return its block.
+
+    Args:
+        path: the backup.
+        folder: of the database; it must not be there.
+        machine: of the chain, from a genesis file that the caller has.
+
+    Raises:
+        StorageError: the backup cannot be read, is of another chain, or does not hold.
+    """
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            return _import(_members(tar), folder, machine)
+    except (OSError, tarfile.TarError) as error:
+        raise StorageError(f"{path} cannot be read: {error}") from None
+
+
+def _import(members: Iterator[tuple[str, IO[bytes], int]], folder: Path, machine: Machine) -> Offer:
+    name, file, size = next(members, ("", io.BytesIO(), 0))
+    if name != HEAD or size > _HEAD_BYTES_MAX:
+        raise StorageError("it is not a backup of a node")
+    genesis_hash, _, offer = _read_head(file.read())
+    if genesis_hash != machine.genesis.hash:
+        raise StorageError("it is a backup of another chain")
+    state = _StateImport(folder, offer, machine)
+    try:
+        for name, file, size in members:
+            if name not in HOME_FILES:
+                state.take(name, file, size)
+        state.finish()
+    finally:
+        state.close()
+    return offer
+
+
+@final
+class _StateImport:
+    """A chain's database in the making, of a backup's items."""
+
+    def __init__(self, folder: Path, offer: Offer, machine: Machine) -> None:
+        self._machine = machine
+        self._download = SnapshotDownload(offer, 0, genesis_of(machine)[0])
+        self._into = StoreImport.open(folder, offer.digest)
+
+    def take(self, name: str, file: IO[bytes], size: int) -> None:
+        item = _item_of(name, size)
+        fetched = take_item(self._download, item, file.read())
+        if fetched is not None:
+            self._into.put_chunk(fetched.number, fetched.entries, fetched.chunk)
+
+    def finish(self) -> None:
+        if not self._download.is_complete:
+            raise StorageError("it ends early")
+        base = base_block(self._download, genesis_of(self._machine)[1])
+        root = self._download.offer.header.state_root
+        self._into.finish(base, root, self._machine.genesis.hash)
+
+    def close(self) -> None:
+        with suppress(StorageError):
+            self._into.close()
 
 
 def _machine(home: Home, genesis_hash: bytes, natives: Sequence[NativeContract]) -> Machine:
@@ -220,7 +275,8 @@ def _machine(home: Home, genesis_hash: bytes, natives: Sequence[NativeContract])
     return machine
 
 
-def _take(download: SnapshotDownload, item: int, data: bytes) -> Fetched | None:
+def take_item(download: SnapshotDownload, item: int, data: bytes) -> Fetched | None:
+    """Take an item of a snapshot, verified; raises StorageError if it does not hold."""
     try:
         return download.take(item, data)
     except (CryptoError, InvalidBlock) as error:
@@ -229,8 +285,7 @@ def _take(download: SnapshotDownload, item: int, data: bytes) -> Fetched | None:
 
 def genesis_of(machine: Machine) -> tuple[HandOver, BlockWrite]:
     """Return block 0 with the founders, and what a database holds of it beside the state."""
-    header = machine.genesis_execution().header
-    founders = first_members([member.node_key for member in machine.genesis.members])
+    header = machine.first_header
     write = BlockWrite(
         height=0,
         digest=header.hash,
@@ -242,7 +297,7 @@ def genesis_of(machine: Machine) -> tuple[HandOver, BlockWrite]:
         changes=(),
         nodes={},
     )
-    return HandOver(header, None, founders), write
+    return HandOver(header, None, founders(machine.genesis)), write
 
 
 # The file.

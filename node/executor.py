@@ -13,7 +13,7 @@ from consensus.messages import SealedBlock
 from crypto.codec import as_bytes, as_list, decode, encode
 from crypto.hashing import Digest
 from crypto.merkle import SparseMerkleTree
-from node.errors import CorruptStore, NodeError
+from node.errors import CorruptStore, NodeError, StorageError
 from node.hand_over import HandOver
 from node.storage.block_store import ChainStore
 from node.storage.block_write import BlockWrite
@@ -247,6 +247,11 @@ class Executor:
         return header
 
     def _write_genesis(self) -> Header:
+        if self._machine.genesis.recovered is not None:
+            raise StorageError(
+                "the chain follows another one, and its first state cannot be computed from the "
+                "genesis file: begin with `hearth recover apply`, or restore a backup"
+            )
         execution = self._machine.genesis_execution()
         block = Block(execution.header, ())
         self._write(Executed(block.header.hash, encode_block(block), block, execution), None)

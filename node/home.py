@@ -81,6 +81,11 @@ class Home:
         return self.path / "stopped.txt"
 
     @property
+    def departure(self) -> Path:
+        """The recovery that this household has signed: the chain is over for it."""
+        return self.path / "signed-recovery.json"
+
+    @property
     def log(self) -> Path:
         return self.path / "node.log"
 
@@ -164,11 +169,13 @@ def load_home_keys(home: Home, genesis: Genesis, name: str, password: str | None
     secret = password if password is not None else read_password(home)
     keys = load_household(home.keys, secret)
     member = next((member for member in genesis.members if member.name == name), None)
-    if member is not None and keys.node.public != member.node_key:
+    rotated = _load_node_key(home.node_key, secret)
+    held = [key.public for key in (keys.node, rotated) if key is not None]
+    if member is not None and member.node_key not in held:
         raise ConfigError(
             home.keys.name, f"holds another node key than the genesis file has for {name!r}"
         )
-    return HomeKeys(home, keys, _load_node_key(home.node_key, secret), secret)
+    return HomeKeys(home, keys, rotated, secret)
 
 
 def _load_node_key(path: Path, password: str) -> NodeKey | None:

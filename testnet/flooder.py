@@ -182,7 +182,7 @@ async def speak(
 
 
 def _first_hash(genesis: Genesis) -> Digest:
-    return Machine(genesis, NATIVES).genesis_execution().header.hash
+    return Machine(genesis, NATIVES).first_header.hash
 
 
 def _victims(genesis: Genesis, keys: HouseholdKeys) -> list[Victim]:

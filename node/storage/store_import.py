@@ -111,6 +111,33 @@ class StoreImport:
             CorruptStore: the chunks do not add up to `state_root`.
             StorageError: the disk fails.
         """
+        self._join(state_root)
+        store = ChainStore(self._path, genesis_hash, db=self._db)
+        try:
+            store.write_base(base.genesis, base.write, base.hand_overs)
+        finally:
+            store.close()
+
+    def begin(self, first: BlockWrite, state_root: Digest, genesis_hash: Digest) -> None:
+        """Make it a chain whose block 0 is `first`, and close it; all chunks are there.
+
+        Args:
+            first: its changes and nodes are over the state of the chunks.
+            state_root: of that state, before them.
+            genesis_hash: of the chain that begins here.
+
+        Raises:
+            CorruptStore, StorageError: as `finish`.
+        """
+        self._join(state_root)
+        store = ChainStore(self._path, genesis_hash, db=self._db)
+        try:
+            store.write(first)
+        finally:
+            store.close()
+
+    def _join(self, state_root: Digest) -> None:
+        """Make one state of the chunks, all of it synced."""
         root, nodes = join_chunks([self.tops[chunk] for chunk in range(CHUNKS)])
         if root != state_root:
             raise CorruptStore(f"{self._path} does not add up to the state that was asked for")
@@ -126,11 +153,6 @@ class StoreImport:
             self._db = _open(self._path)
         except plyvel.Error as error:
             raise StorageError(f"{self._path} cannot be written: {error}") from error
-        store = ChainStore(self._path, genesis_hash, db=self._db)
-        try:
-            store.write_base(base.genesis, base.write, base.hand_overs)
-        finally:
-            store.close()
 
 
 def _put_nodes(batch: Batch, nodes: Mapping[bytes, bytes]) -> None:
