@@ -128,7 +128,7 @@ def begin_epoch(s: State, *, is_witnessed: bool, was_member: bool) -> None:
     its way needs no more than others to vote, or a community that has grown by it could stand.
     """
     s.forgotten_term, s.must_reach = None, Height(0)
-    if is_witnessed:
+    if is_witnessed and not s.later_records:  # Else the log knows better.
         s.is_learner, s.nonce, s.is_doubtful, s.later_records = False, None, False, ()
         return
     if not was_member and is_level(s):

@@ -6,6 +6,7 @@ from consensus.membership import View
 from consensus.messages import Blocks, GetHead, HeadReply, Prepare, Status
 from consensus.replica import Replica
 from consensus.vote_log import ProposalRecord, compact
+from consensus.wire import signed_core
 from tests.consensus.net import (
     CONFIG,
     GENESIS,
@@ -196,6 +197,20 @@ def test_a_block_store_that_is_an_epoch_older_than_the_log_silences():
     replica.step(Applied(block.height, block.digest, after), net.now)
     answer(net, replica, (0, 1, 2), block.head)
     assert not replica.is_learner, "from here on the log binds it"
+
+
+def test_what_the_log_holds_of_an_epoch_outweighs_a_ready_for_it():
+    """A block store that was put back has the process agree to a change that it has seen before."""
+    net = Net()
+    after = make_membership(4, epoch=1, first_height=2, first_term=1)
+    record = _vote_of_next_epoch(after, 3)
+    replica = make(net, 3, recovered=(record,))
+    replica.step(Tick(), net.now)
+    behind(net, replica)
+    block = sealed(net, 1, b"x", members=(0, 1, 2))
+    receive(net, replica, 0, Blocks((block,)))
+    replica.step(Applied(block.height, block.digest, after, is_witnessed=True), net.now)
+    assert replica._s.signer.knows(signed_core(record.prepare))
 
 
 def test_records_of_a_later_epoch_bind_once_it_is_reached():
