@@ -22,6 +22,7 @@ from node.directory import Directory
 from node.errors import MempoolFull
 from node.key_keeper import KeyKeeper, KeyState
 from node.p2p.frames import Channel
+from node.p2p.identity import NodeIdentity
 from node.p2p.network import PeerNetwork
 from node.readiness import Readiness, Taken, Told, decode_told, encode_told
 from node.relay_service import RelayService
@@ -35,6 +36,10 @@ TICK_S: Final = 0.5
 REINCARNATE_AFTER_TICKS: Final = 6
 """So long a quarantine must have lasted: q honest answers may end it without a new epoch."""
 REINCARNATE_AGAIN_TICKS: Final = 60
+UNLINKED_TICKS_MAX: Final = 10
+"""So long a node whose key is about to change waits for a link, before it shows the next one."""
+UNMOVED_TICKS_MAX: Final = 20
+"""So long it shows the next one without a new block, before it shows its own again."""
 _CALL_GAS: Final = 1_000_000
 _FORGED_POINTS: Final = 20
 _UNKNOWN_MAX: Final = 8
@@ -100,6 +105,8 @@ class Members:
         self._on_rotated = on_rotated
         self._on_work = on_work
         self._doubt_ticks = 0
+        self._is_next_shown = False
+        self._waited: tuple[int, int] = (0, -1)  # Ticks, and the height that has lasted for them.
         self._readiness = Readiness(chain.genesis.hash)
         self._keeper = KeyKeeper(keys.node, keys.account.address, chain.genesis.hash)
         self._key_state: tuple[int, KeyState] | None = None  # Of which height.
@@ -163,6 +170,7 @@ class Members:
     def tick(self) -> None:
         """Say what can be said now; call it each TICK_S."""
         self._say()
+        self._show_key()
         self._reincarnate()
         self._keep_key()
 
@@ -216,6 +224,28 @@ class Members:
             self._on_work()
 
     # A lost vote log.
+
+    def _show_key(self) -> None:
+        """Show the next key where nobody links with the present one.
+
+        A node that stopped between its READY and the block that changes its key comes back with
+        the old one, which its peers refuse by then, so that it would never see that block. By the
+        next key they know it, as a member or as one to be; its votes are not concerned. If no
+        block comes by it either, the change has not happened yet and the old key is wanted.
+        """
+        if self._next is None:
+            return
+        ticks, height = self._waited
+        is_moving = self._chain.height != height if self._is_next_shown else self._network.up
+        ticks = 0 if is_moving else ticks + 1
+        if ticks > (UNMOVED_TICKS_MAX if self._is_next_shown else UNLINKED_TICKS_MAX):
+            self._is_next_shown = not self._is_next_shown
+            key = self._next if self._is_next_shown else self._keys.node
+            _log.info("shows the next key" if self._is_next_shown else "shows its own key again")
+            self._network.show(NodeIdentity.from_key(key))
+            self._refresh()
+            ticks = 0
+        self._waited = (ticks, self._chain.height)
 
     def _reincarnate(self) -> None:
         """Ask, in the household's name, for an epoch in which no vote can be forgotten."""

@@ -117,10 +117,10 @@ def _pin(context: ssl.SSLContext, identity: NodeIdentity, certificates: Sequence
     context.verify_mode = ssl.CERT_REQUIRED
     for certificate in certificates:
         context.load_verify_locations(cadata=certificate)
-    _load_key(context, identity)
+    load_key(context, identity)
 
 
-def _load_key(context: ssl.SSLContext, identity: NodeIdentity) -> None:
+def load_key(context: ssl.SSLContext, identity: NodeIdentity) -> None:
     """Hand the key to OpenSSL, which takes it from a file only.
 
     The file holds the key encrypted under a password that never leaves this function, and is

@@ -8,18 +8,16 @@ candidates: they have a link as members do, on which they may follow the chain a
 """
 
 import asyncio
-import random
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import final
 
-import aiohttp
 import structlog
 from aiohttp import web
 
 from node.failure import report, spawn
 from node.p2p.config import NetworkConfig
+from node.p2p.dialler import Dialler
 from node.p2p.errors import LinkRefused
 from node.p2p.frames import (
     FRAME_BYTES_MAX,
@@ -30,10 +28,10 @@ from node.p2p.frames import (
     encode_frame,
 )
 from node.p2p.handshake import Handshake
-from node.p2p.identity import NodeIdentity, client_context, server_context
+from node.p2p.identity import NodeIdentity, client_context, load_key, server_context
 from node.p2p.link import Link, Socket
 from node.p2p.member import MemberEndpoint, PeerStats
-from node.p2p.peer import Peer, check_callee
+from node.p2p.peer import Peer
 from node.p2p.refusal import KEY_IN_USE, NOT_A_MEMBER, REASON_HEADER, reason_of
 from node.p2p.reputation import Reputation
 from node.p2p.roster import Roster
@@ -99,7 +97,7 @@ class PeerNetwork:
         self._context: ssl.SSLContext | None = None
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._dialler: Dialler | None = None
         self._is_stopping = False
         self.set_members(members, ())
 
@@ -131,6 +129,18 @@ class PeerNetwork:
                 self._on_up(number)  # Gossip and relay have not heard of it while it observed.
         self._by_certificate = {p.endpoint.certificate: n for n, p in self._peers.items()}
 
+    def show(self, identity: NodeIdentity) -> None:
+        """Be known to the peers by another key from now on.
+
+        All links end; `set_members` says with whom new ones are wanted.
+        """
+        for peer in list(self._peers.values()):
+            self._drop(peer)
+        self._by_certificate = {}
+        self._identity = identity
+        if self._context is not None:
+            load_key(self._context, identity)
+
     def _drop(self, peer: Peer) -> None:
         del self._peers[peer.number]
         if peer.task is not None and peer.link is None:
@@ -150,12 +160,14 @@ class PeerNetwork:
 
     def _begin(self, peer: Peer) -> None:
         """Dial the peer, or show it that we are up, if the network runs."""
-        if self._session is None or self._is_stopping:
+        if self._dialler is None or self._is_stopping:
             return
+        # A root for each: another member that answers at this address fails in the handshake.
+        context = client_context(self._identity, (peer.endpoint.certificate,))
         if peer.endpoint.node_key > self._identity.key.public:
-            peer.task = spawn(self._keep_dialling(peer), "dialling failed")
+            peer.task = spawn(self._dialler.keep_dialling(peer, context), "dialling failed")
         else:
-            peer.task = spawn(self._knock_at(peer), "knocking failed")
+            peer.task = spawn(self._dialler.knock_at(peer, context), "knocking failed")
 
     async def start(self) -> None:
         """Listen, and begin to dial the peers above. Raises OSError if the port is taken."""
@@ -176,8 +188,13 @@ class PeerNetwork:
             ssl=self._context,
             ssl_handshake_timeout=self._config.handshake_ms / 1000,
         )
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True)
+        self._dialler = Dialler(
+            self._config,
+            self._handshake,
+            check_welcome=self._check_welcome,
+            is_kept=lambda peer: self._peers.get(peer.number) is peer,
+            serve=self._serve,
+            on_failure=self._note_failure,
         )
         self._house = spawn(self._keep_house(), "the watch over links failed")
         for peer in self._peers.values():
@@ -197,8 +214,8 @@ class PeerNetwork:
             self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
-        if self._session is not None:
-            await self._session.close()
+        if self._dialler is not None:
+            await self._dialler.close()
 
     def send(self, member: int, channel: Channel, payload: bytes) -> bool:
         """Queue for one peer; False if its link is down or the frame was dropped."""
@@ -324,71 +341,11 @@ class PeerNetwork:
         if member in self._partitioned or self._is_stopping:
             raise LinkRefused("not reachable")
 
-    async def _keep_dialling(self, peer: Peer) -> None:
-        """Dial one member for ever; pauses double up to the cap and have jitter (0.5 to 1.5)."""
-        # A root for each: another member that answers at this address fails in the handshake.
-        context = client_context(self._identity, (peer.endpoint.certificate,))
-        pause_ms = self._config.dial_base_ms
-        while self._peers.get(peer.number) is peer:
-            try:
-                await self._dial(peer, context)
-                pause_ms = self._config.dial_base_ms
-            except (aiohttp.ClientError, OSError, TimeoutError, LinkRefused) as error:
-                self._note_failure(peer, error)
-                pause_ms = min(2 * pause_ms, self._config.dial_cap_ms)
-            jitter = 0.5 + random.random()  # noqa: S311  Spreads dials; nothing to guess.
-            await asyncio.sleep(self._config.dial_base_ms * jitter / 1000)
-            with suppress(TimeoutError):
-                async with asyncio.timeout((pause_ms - self._config.dial_base_ms) * jitter / 1000):
-                    await peer.knock.wait()
-                    pause_ms = self._config.dial_base_ms
-            peer.knock.clear()
-
-    async def _knock_at(self, peer: Peer) -> None:
-        """Show a member that dials us that we are up: else it may pause for seconds first.
-
-        It refuses the link, as it must: it dials itself.
-        """
-        context = client_context(self._identity, (peer.endpoint.certificate,))
-        try:
-            socket = await self._connect(peer, context)
-            await socket.close()
-        except (aiohttp.ClientError, OSError, TimeoutError, LinkRefused) as error:
-            if KEY_IN_USE in reason_of(error):
-                self._note_failure(peer, error)
-
     def _hear_knock(self, peer: Peer) -> None:
         if peer.link is None:
             peer.knock.set()
         elif peer.link.silent_ms >= self._config.replace_ms:
             peer.link.end("replaced: silent while the peer knocked")
-
-    async def _dial(self, peer: Peer, context: ssl.SSLContext) -> None:
-        """Open a link and serve it until it ends."""
-        await self._serve(peer, await self._connect(peer, context))
-
-    async def _connect(
-        self, peer: Peer, context: ssl.SSLContext
-    ) -> aiohttp.ClientWebSocketResponse:
-        endpoint = peer.endpoint
-        self._check_welcome(peer.number)
-        assert self._session is not None, "start() makes the session"
-        async with asyncio.timeout(self._config.handshake_ms / 1000):
-            socket = await self._session.ws_connect(
-                f"wss://{endpoint.host}:{endpoint.port}{PATH}",
-                ssl=context,
-                protocols=(SUBPROTOCOL,),
-                compress=0,
-                max_msg_size=FRAME_BYTES_MAX,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1),
-            )
-            try:
-                check_callee(endpoint, socket)
-                peer.protocol = (await self._handshake.dial(socket)).protocol
-            except BaseException as error:
-                await socket.close(message=str(error).encode()[:100])
-                raise
-        return socket
 
     async def _serve(self, peer: Peer, socket: Socket) -> None:
         """Run an open link: up, its frames, down."""

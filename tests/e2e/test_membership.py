@@ -113,7 +113,7 @@ def test_a_member_changes_its_node_key_while_the_chain_runs(options):
     asyncio.run(run())
 
 
-async def rotate(community, name, keys, home):
+async def rotate(community, name, keys, home, via=None):
     """What `hearth members rotate` does, without its questions."""
     fresh = HouseholdKeys.generate()
     fresh.save(home / "node.keys.next", (home / "password").read_text().strip(), cost="min")
@@ -121,7 +121,49 @@ async def rotate(community, name, keys, home):
     args = rotation_arguments(
         community.cluster.genesis.chain_id, keys.account.address, fresh.node, endpoint
     )
-    await community.send(keys, "proposeRotation", *args)
+    await community.send(keys, "proposeRotation", *args, via=via)
+
+
+def test_a_crash_in_the_middle_of_a_rotation_is_recovered_from(options):
+    """It has said READY with the new key, and stops before the block that makes it the member's.
+
+    Its peers refuse the old key by then, and its own state does not know the new one yet.
+    """
+
+    async def run():
+        async with await up(options, quiet) as cluster:
+            community = Community(cluster, BASE_PORT)
+            name = cluster.names[1]
+            client, label = cluster.client(name), node_label(name)
+            home = cluster.layout.household(name).home
+            # By itself, so that it holds the proposal; and without a quorum nothing comes of that.
+            await rotate(community, name, cluster.keys(name), home, via=name)
+            cluster.processes.kill([node_label(other) for other in cluster.names if other != name])
+            await community.until(
+                client, lambda s: s["epoch"] == 0 and s["peersUp"] == 0, "still linked"
+            )
+            cluster.processes.kill([label])
+            shutil.copytree(home / "data", home / "before")
+            for each in cluster.names:
+                cluster.start_node(each)
+            await community.until(client, lambda s: s["epoch"] == 1 and votes(s), "not rotated")
+            cluster.processes.kill([label])
+            shutil.rmtree(home / "data")
+            (home / "before").rename(home / "data")
+            (home / "node.keys").rename(home / "node.keys.next")
+            cluster.start_node(name)
+            await community.until(
+                client, lambda s: s["epoch"] == 1 and votes(s) and s["peersUp"] == 3, "not back"
+            )
+            assert (home / "node.keys").exists()
+            assert not (home / "node.keys.next").exists()
+            await community.send(
+                cluster.keys(name),
+                "proposeEviction",
+                cluster.keys(cluster.names[2]).account.address,
+            )
+
+    asyncio.run(run())
 
 
 def test_a_node_that_lost_its_disk_comes_back_by_itself(options):

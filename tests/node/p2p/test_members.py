@@ -56,6 +56,36 @@ def test_a_member_that_goes_loses_its_links_and_is_told_why():
     asyncio.run(scenario())
 
 
+def test_a_node_that_shows_another_key_is_linked_with_as_its_holder():
+    """The others know it by the key that it was to have; under its old one nobody does."""
+
+    async def scenario():
+        members = endpoints(4)
+        for old, new in ((0, 3), (3, 0)):  # The key decides who dials: both ways round.
+            port = members[old].port
+            now = [replace(members[new], port=port), members[1], members[2]]
+            changing = Host(old, members, config=FAST)
+            changing.network.set_members([members[old], *members[1:3]], ())
+            others = [Host(i, members, config=FAST) for i in (1, 2)]
+            for host in others:
+                host.network.set_members(now, ())
+            async with running(changing, *others):
+                for host in others:
+                    await host.until(lambda host=host: len(host.network.up) == 1)
+                assert not changing.network.up
+                changing.network.show(identity_of(new))
+                changing.network.set_members([members[old], *members[1:3]], [now[0]])
+                await changing.until(lambda c=changing: c.network.up == {1, 2})
+                for host in others:
+                    await host.until(lambda host=host: len(host.network.up) == 2)
+                changing.network.show(identity_of(old))
+                changing.network.set_members([members[old], *members[1:3]], ())
+                for host in others:
+                    await host.until(lambda host=host: len(host.network.up) == 1)
+
+    asyncio.run(scenario())
+
+
 def test_an_observer_hears_what_the_chain_is_decided_by_and_nothing_else():
     async def scenario():
         members = endpoints(3)
