@@ -26,12 +26,15 @@ PRICE = 400
 TRACES_MAX = 500
 """Compiled at the same time; the oldest goes first. One takes up to about 50 kB."""
 
+_OFTEN = 2**63
+"""What a block counts as having run once it is compiled."""
+
 _Code: TypeAlias = "list[tuple[Handler, int]]"
 
 
 @final
 class Compiler:
-    """Watches programs and compiles what they run often.
+    """Watches blocks and compiles what runs often.
 
     Args:
         runs: executions of a block before it is compiled.
@@ -58,9 +61,17 @@ class Compiler:
         """Number of traces in use."""
         return len(self._traces)
 
-    def __call__(self, program: Program, block: Block) -> None:
-        """Begin to count how often `block` runs. Called when it is decoded."""
-        block.code = [(_Counter(self, program, block), 0), *block.code]
+    def __call__(self, frame: Frame, _: list[int], start: int) -> None:
+        """Count one execution of the block at `start`; if it runs often, compile it for the next.
+
+        It stands first among the block's handlers until then.
+        """
+        program = frame.program
+        block = program.blocks[start]
+        block.runs += 1
+        self.credit += len(block.code) - 1
+        if block.runs >= self.runs:
+            self.compile(program, block)
 
     def compile(self, program: Program, block: Block) -> None:
         """Replace the code of `block` by one compiled function, if there is credit for any."""
@@ -74,39 +85,13 @@ class Compiler:
         self.compiled += 1
         self.credit = self._credit_max - self.price * translation.instructions
         self._traces[self.compiled] = (block, block.code[1:])
-        block.code = [(trace, 0)]
+        block.code, block.runs = [(trace, 0)], _OFTEN
         while len(self._traces) > self.traces_max:
             _, (oldest, code) = self._traces.popitem(last=False)
             oldest.code = code
 
 
-@final
-class _Counter:
-    """Stands first among a block's handlers until the block is compiled."""
-
-    __slots__ = ("_block", "_compiler", "_program", "_size", "runs")
-
-    def __init__(self, compiler: Compiler, program: Program, block: Block) -> None:
-        self._compiler = compiler
-        self._program = program
-        self._block = block
-        self._size = len(block.code)
-        self.runs = 0
-
-    def __call__(self, frame: Frame, stack: list[int], _: int) -> None:
-        """Count one execution; a block that has run often is compiled for the next one."""
-        self.runs += 1
-        compiler = self._compiler
-        compiler.credit += self._size
-        if self.runs >= compiler.runs:
-            compiler.compile(self._program, self._block)
-
-
 def _profile(program: Program, offset: int) -> int:
     """Return how often the block at `offset` ran."""
     block = program.blocks.get(offset)
-    if block is None:
-        return 0
-    first = block.code[0][0]
-    # A block that is compiled, or was, has run often.
-    return first.runs if isinstance(first, _Counter) else 2**63
+    return 0 if block is None else block.runs

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -210,11 +211,12 @@ def test_compiling_waits_for_credit():
 
     def run(block):
         handler, argument = block.code[0]
-        handler(None, [], argument)
+        handler(frame, [], argument)
 
     code = bytes.fromhex("5b5f50") * 300
     compiler = Compiler(runs=2, price=10)
     program = Program(code, compiler)
+    frame = SimpleNamespace(program=program)
     blocks = [program.decode(at) for at in range(0, len(code), 3)]
     for block in [*blocks, *blocks]:
         run(block)
