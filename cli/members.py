@@ -193,7 +193,8 @@ def rotate(target: Target) -> None:
     r"""Give this household's node a new key; the running node takes it up by itself.
 
     The new key lies beside the keys, sealed under the same password. The old one votes until a
-    quorum of nodes is ready for the change. No votes are needed.
+    quorum of nodes is ready for the change. No votes are needed. If it was interrupted, say it
+    again: it goes on with the key that it had made.
 
     \b
     Example:

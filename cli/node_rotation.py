@@ -3,30 +3,28 @@
 import os
 from pathlib import Path
 
-from cli.errors import Unusable
 from crypto import codec
 from crypto.hashing import tagged_hash
 from crypto.keys import NodeKey
 from crypto.keystore import HouseholdKeys
 from market.abi import ROTATION_FIELDS, ROTATION_TAG
-from node.home import Home
+from node.home import Home, load_household
 from node.p2p.identity import make_certificate
 
 
 def make_next_key(home: Home, password: str) -> NodeKey:
     """Write a fresh node key where the node looks for the one to come, and return it.
 
-    The present key stays in use until the members' READYs have made the change.
+    The present key stays in use until the members' READYs have made the change. A key that is
+    there already is returned: whoever made it was stopped before, or after, it was proposed, and
+    to propose it again replaces that proposal and does no harm.
 
     Raises:
-        Unusable: a rotation is under way.
+        ConfigError: a key is there that the password does not open.
     """
     path = home.next_node_key
     if path.exists():
-        raise Unusable(
-            f"{path} exists: a rotation is under way",
-            "see `hearth members proposals`; remove the file to give it up",
-        )
+        return load_household(path, password).node
     # Only the node key of these is used; the file has the form of all key files.
     fresh = HouseholdKeys.generate()
     fresh.save(path, password)

@@ -15,6 +15,7 @@ from crypto.keys import verify_ed25519
 from crypto.keystore import HouseholdKeys, MeterKeys
 from market.abi import FUNCTIONS, ROTATION_TAG
 from node.config import load
+from node.errors import ConfigError
 from node.home import Home, load_home_keys
 from node.join import Host, Invite
 from node.p2p.identity import check_certificate, make_certificate
@@ -105,8 +106,18 @@ def test_a_new_node_key_is_sealed_beside_the_old_one_and_signs_for_itself(tmp_pa
     )
     verify_ed25519(public, digest, signature)
     check_certificate(certificate, public)
-    with pytest.raises(Unusable, match="under way"):
-        make_next_key(home, PASSWORD)
+
+
+def test_a_rotation_that_was_interrupted_goes_on_with_the_same_key(tmp_path):
+    """Found by review: it was refused until the file was removed, by hand."""
+    _, homes = make_homes(tmp_path)
+    home = Home(homes[0])
+    fresh = make_next_key(home, PASSWORD)
+    before = home.next_node_key.read_bytes()
+    assert make_next_key(home, PASSWORD).public == fresh.public
+    assert home.next_node_key.read_bytes() == before
+    with pytest.raises(ConfigError, match="wrong password"):
+        make_next_key(home, "another")
 
 
 def test_the_key_that_is_a_members_is_the_one_in_use(tmp_path):
