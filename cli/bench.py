@@ -130,17 +130,42 @@ def vm(*, worst: bool, as_json: bool) -> None:
 @click.option("--blocks", type=click.IntRange(513), default=600, show_default=True)
 @click.option("--txs", type=click.IntRange(1, 400), default=100, show_default=True)
 @click.option("--keys", type=click.IntRange(1), default=1_000_000, show_default=True)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    metavar="NAME",
+    help="join, failover, outage, cpu or flood; several times for several. All.",
+)
+@click.option("--kills", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--flood-seconds", type=click.FloatRange(5), default=300.0, show_default=True)
 @click.option("--base-port", type=int, help="First port.")
 @_json
-def node(*, blocks: int, txs: int, keys: int, base_port: int | None, as_json: bool) -> None:
-    r"""Start, memory, catching up by blocks and by certified state, joining a large state.
+def node(
+    *,
+    blocks: int,
+    txs: int,
+    keys: int,
+    parts: tuple[str, ...],
+    kills: int,
+    flood_seconds: float,
+    base_port: int | None,
+    as_json: bool,
+) -> None:
+    r"""Catching up, joining, failover, outages, processor time by part, memory under a flood.
+
+    Each figure with a bound is a line that says whether the bound is held.
 
     \b
-    Example:
+    Examples:
       hearth bench node --json
+      hearth bench node --part join --part cpu
     """
-    from testnet.bench.node import BASE_PORT, run
+    from testnet.bench.node import BASE_PORT, PARTS, lines, run
 
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise Unusable(f"--part must be one of {', '.join(PARTS)}, got {unknown[0]!r}")
     with readable_errors():
         figures = run(
             progress,
@@ -148,7 +173,13 @@ def node(*, blocks: int, txs: int, keys: int, base_port: int | None, as_json: bo
             txs=txs,
             keys=keys,
             base_port=BASE_PORT if base_port is None else base_port,
+            parts=parts or PARTS,
+            kills=kills,
+            flood_seconds=flood_seconds,
         )
+    if not as_json:
+        for line in lines(figures.pop("figures")):
+            click.echo(line)
     _print("node", figures, as_json=as_json)
 
 

@@ -1,335 +1,164 @@
-"""`hearth bench node`: how fast a node starts, replays blocks, and joins by certified state.
+"""`hearth bench node`: joining, failover, outages, the processor's part by part, and a flood.
 
-The chain is made in this process, by the machine that the nodes run and sealed with their keys, and
-laid into the homes of three nodes; the fourth is then wiped and fetches it over real links. The
-large state is made of rows that nothing reads, under a block that the members sealed.
+Each figure that has a bound is one line, with the bound and whether it is held. Times on real
+processes are wall time on a machine that may have other things to do; what is in virtual time, with
+measured costs of a step and of a signature charged, says so by its name.
 """
 
 import asyncio
-import random
-import shutil
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, Literal
 
-from consensus.certificates import Kind, Seal, SigningDomain, Slot
-from consensus.membership import Height, MemberIndex, View
-from consensus.messages import SealedBlock
-from crypto.keys import AccountKey
-from crypto.keystore import HouseholdKeys
-from crypto.merkle import key_hash
-from crypto.merkle_chunk import CHUNKS, build_chunk, join_chunks
-from crypto.merkle_list import list_root
-from market.agents.events import encode_call
-from node.backup import genesis_of
-from node.chain import Chain
-from node.config import load, render
-from node.executor import Executed, encode_receipts
-from node.hand_over import HandOver
-from node.natives import NATIVES
-from node.rpc.client import RpcError, Unreachable
-from node.storage.block_store import ChainStore
-from node.storage.block_write import BlockWrite
-from node.storage.store_import import BaseBlock, StoreImport, swap
-from testnet.bank import BankFile, attesters
-from testnet.bench.bed import QUOTA_GAS, RECORD_MS, WINDOW_MS
-from testnet.cluster import Cluster
-from testnet.errors import TimedOut
-from testnet.genesis import GenesisOptions
-from testnet.grid.community import demo_community
-from testnet.launcher import Say, check_ports, wait_until_answering
-from testnet.layout import TestnetLayout
-from testnet.processes import cpu_seconds, node_label, rss_mb
-from testnet.setup import NewTestnet, write_testnet
-from vm.block import Block, Header, encode_block
-from vm.machine import Machine
-from vm.transaction import decode, sign_transaction
+from testnet.bench import cpu_parts, outages, virtual
+from testnet.bench.bed import open_bed
+from testnet.bench.joining import join, make_testnet
+from testnet.bench.recovery import KILLS, failover
+from testnet.errors import TestnetError
+from testnet.flood import flood
+from testnet.launcher import Say
 
 BASE_PORT = 28_800
-NAME = "bench-node"
-NODES = 4
-TRANSFER_GAS = 200_000
-SETTLE_S = 3.0
-LIMIT_S = 600.0
-_POLL_S = 0.02
-_KEY_BYTES = 41
-_VALUE_BYTES = 8
-_LATER_BLOCKS = 10_000
-"""How far above the real head the block with the large state lies."""
+PARTS: Final = ("join", "failover", "outage", "cpu", "flood")
+ROOT = Path(".hearth") / "bench"
+"""Under the working directory, on a real disk: a temporary folder may be in memory."""
+FLOOD_SECONDS = 300.0
+_CPU_BLOCKS = 20
+_LARGE, _LARGE_RUNS = 13, 25
+
+MUST: Final[Mapping[str, tuple[Literal["min", "max"], float]]] = {
+    "catchup_blocks_per_s": ("min", 40),
+    "certified_blocks_per_s": ("min", 150),
+    "snapshot_join_s": ("max", 30),
+    "failover_n4_killed_p99_ms": ("max", 800),
+    "failover_n4_frozen_p99_ms": ("max", 800),
+    "virtual_failover_n4_killed_p99_ms": ("max", 800),
+    "virtual_failover_n4_silent_p99_ms": ("max", 800),
+    "virtual_failover_n13_killed_p99_ms": ("max", 2_000),
+    "virtual_failover_n13_silent_p99_ms": ("max", 2_000),
+    "virtual_recovery_extra_ms": ("max", 50),
+    "flood_growth_mb": ("max", 64),
+}
+"""Bounds; `virtual_recovery_extra_ms` is by how much a quorum that was lost for two hours takes
+longer than one that was lost for two seconds."""
 
 
 def run(
-    say: Say, *, blocks: int, txs: int, keys: int, base_port: int = BASE_PORT
+    say: Say,
+    *,
+    blocks: int,
+    txs: int,
+    keys: int,
+    base_port: int = BASE_PORT,
+    parts: Sequence[str] = PARTS,
+    kills: int = KILLS,
+    flood_seconds: float = FLOOD_SECONDS,
 ) -> dict[str, Any]:
-    """Measure; `blocks` of `txs` transfers are replayed, a state of `keys` more keys is joined."""
-    # On a real disk: a temporary folder may be in memory.
-    root = Path(".hearth") / "bench"
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as folder:
+    """Run the parts, one after another, and return all figures; `figures` are those with a bound.
+
+    Args:
+        say: takes lines of progress.
+        blocks: that are replayed.
+        txs: transfers in each.
+        keys: of the large state that is joined.
+        base_port: first port.
+        parts: names out of PARTS.
+        kills: of the primary, and as many times it is frozen.
+        flood_seconds: length of the flood.
+
+    Raises:
+        ValueError: an unknown part.
+    """
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise ValueError(f"parts must be among {', '.join(PARTS)}, got {', '.join(unknown)}")
+    ROOT.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {}
+    if "cpu" in parts:
+        found["cpu_us_per_tx"] = _cpu(txs, base_port)
+        say(f"cpu: {found['cpu_us_per_tx']}")
+    if "outage" in parts:
+        found |= _outages(say)
+    if "join" in parts:
+        found |= _join(say, blocks, txs, keys, base_port)
+    if "failover" in parts:
+        found |= asyncio.run(_failover(say, kills, base_port))
+    if "flood" in parts:
+        found |= asyncio.run(_flood(say, flood_seconds, base_port))
+    return {**found, "figures": judge(found)}
+
+
+def judge(found: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return one row for each figure that has a bound and was measured."""
+    return [
+        {
+            "name": name,
+            "value": found[name],
+            kind: bound,
+            "held": found[name] >= bound if kind == "min" else found[name] <= bound,
+        }
+        for name, (kind, bound) in MUST.items()
+        if name in found
+    ]
+
+
+def lines(figures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the rows of `judge` as text: what came out, what must, and whether it does."""
+    return [
+        f"{row['name']}: {row['value']:g} "
+        f"(must be {'at least' if 'min' in row else 'at most'} {row.get('min', row.get('max')):g}) "
+        f"{'held' if row['held'] else 'MISSED'}"
+        for row in figures
+    ]
+
+
+def _join(say: Say, blocks: int, txs: int, keys: int, base_port: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
         return asyncio.run(
-            _run(say, Path(folder), blocks=blocks, txs=txs, keys=keys, base_port=base_port)
+            join(say, Path(folder), blocks=blocks, txs=txs, keys=keys, base_port=base_port)
         )
 
 
-async def _run(
-    say: Say, root: Path, *, blocks: int, txs: int, keys: int, base_port: int
-) -> dict[str, Any]:
-    check_ports(NODES, base_port)
-    layout = TestnetLayout.of(NAME, root)
-    options = GenesisOptions(
-        time_ms=time.time_ns() // 1_000_000 - 2 * WINDOW_MS,
-        name=NAME,
-        window_ms=WINDOW_MS,
-        record_ms=RECORD_MS,
-        quota_gas=QUOTA_GAS,
-        base_port=base_port,
-    )
-    new = write_testnet(layout, demo_community(NODES), options)
-    names = [member.name for member in new.genesis.members]
-    first = layout.household(names[0]).home / "data" / "chain"
-    height = _make_chain(new, first, blocks, txs, say)
-    for name in names[1:-1]:
-        _lay(first, layout.household(name).home)
-    cluster = Cluster(layout)
-    try:
-        figures = await _start(cluster, names[:-1], say)
-        replay_s, replay_cpu_s = await _join(cluster, names[-1], height, all_blocks=True)
-        say(f"replay of {height} blocks: {replay_s:.1f} s, {replay_cpu_s:.1f} s of a core")
-        certified_s, _ = await _join(cluster, names[-1], height, all_blocks=False)
-        say(f"certified state at block {height}: {certified_s:.1f} s")
-        cluster.stop()
-        height = _grow(new, first, keys, say)
-        for name in names[1:-1]:
-            _lay(first, layout.household(name).home)
-        await _start(cluster, names[:-1], say)
-        join_s, join_cpu_s = await _join(cluster, names[-1], height, all_blocks=False)
-        say(f"state of {keys:,} keys: {join_s:.1f} s, {join_cpu_s:.1f} s of a core")
-    finally:
-        await cluster.close()
-        cluster.stop()
-    return {
-        **figures,
-        "catchup_blocks_per_s": round(blocks / replay_s, 1),
-        "certified_blocks_per_s": round(blocks / certified_s, 1),
-        "snapshot_join_s": round(join_s, 1),
-        "catchup_cpu_ms_per_block": round(1000 * replay_cpu_s / blocks, 1),
-        "snapshot_join_cpu_s": round(join_cpu_s, 1),
-        "blocks": blocks,
-        "txs_per_block": txs,
-        "keys": keys,
+def _cpu(txs: int, base_port: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+        new = make_testnet(Path(folder), base_port)
+        return cpu_parts.measure(new, Path(folder) / "chain", blocks=_CPU_BLOCKS, txs=txs)
+
+
+def _outages(say: Say) -> dict[str, float]:
+    """Return what is measured in virtual time."""
+    costs = virtual.signature_costs()
+    found: dict[str, float] = {}
+    for n, runs in ((4, outages.RUNS), (_LARGE, _LARGE_RUNS)):
+        for name, is_noticed in (("killed", True), ("silent", False)):
+            result = outages.failover(n, costs, is_noticed=is_noticed, runs=runs)
+            found[f"virtual_failover_n{n}_{name}_p50_ms"] = round(result.p50_ms, 1)
+            found[f"virtual_failover_n{n}_{name}_p99_ms"] = round(result.p99_ms, 1)
+            say(f"virtual failover, n = {n}, {name}: {result}")
+    short, long = (outages.recovery(4, costs, seconds) for seconds in outages.OUTAGES_S)
+    say(f"virtual recovery after 2 s: {short:.1f} ms, after two hours: {long:.1f} ms")
+    return found | {
+        "virtual_recovery_2s_ms": round(short, 1),
+        "virtual_recovery_2h_ms": round(long, 1),
+        "virtual_recovery_extra_ms": round(long - short, 1),
     }
 
 
-async def _start(cluster: Cluster, names: list[str], say: Say) -> dict[str, Any]:
-    """Start nodes, one after another; returns the slowest start and the largest memory."""
-    starts = []
-    for name in names:
-        begin = time.perf_counter()
-        cluster.start_node(name)
-        await wait_until_answering(cluster, [name])
-        starts.append(1000 * (time.perf_counter() - begin))
-    await asyncio.sleep(SETTLE_S)
-    pids = [cluster.processes.pid(node_label(name)) for name in names]
-    memory = max(rss_mb(pid) for pid in pids if pid is not None)
-    say(f"{len(names)} nodes started, the slowest in {max(starts):.0f} ms")
-    return {"start_ms": round(max(starts)), "rss_mb": round(memory, 1)}
+async def _failover(say: Say, kills: int, base_port: int) -> dict[str, float]:
+    async with open_bed(4, ROOT, base_port, say) as bed:
+        killed = await failover(bed, kills)
+        frozen = await failover(bed, kills, is_frozen=True)
+    return {
+        f"failover_n4_{name}_{key}": result[key]
+        for name, result in (("killed", killed), ("frozen", frozen))
+        for key in ("p50_ms", "p99_ms")
+    }
 
 
-async def _join(
-    cluster: Cluster, name: str, height: int, *, all_blocks: bool
-) -> tuple[float, float]:
-    """Wipe a node, start it, and return the seconds from its first answer to the head.
-
-    And what it used of a core meanwhile: that does not depend on what else the machine does.
-    """
-    cluster.stop([node_label(name)])
-    home = cluster.layout.household(name)
-    shutil.rmtree(home.home / "data", ignore_errors=True)
-    config = replace(load(home.node_toml), all_blocks=all_blocks)
-    home.node_toml.write_text(render(config))
-    cluster.start_node(name)
-    await wait_until_answering(cluster, [name])
-    pid = cluster.processes.pid(node_label(name))
-    assert pid is not None, "it has answered"
-    begin, cpu = time.perf_counter(), cpu_seconds(pid)
-    while time.perf_counter() - begin < LIMIT_S:
-        try:
-            found = int(await cluster.client(name).call("eth_blockNumber"), 16)
-        except (Unreachable, RpcError):  # It is opened anew on its fresh database.
-            found = -1
-        if found >= height:
-            return time.perf_counter() - begin, cpu_seconds(pid) - cpu
-        await asyncio.sleep(_POLL_S)
-    raise TimedOut(f"{name} is not at block {height} after {LIMIT_S:.0f} s")
-
-
-def _lay(source: Path, home: Path) -> None:
-    """Copy a database into another home, whose node is stopped."""
-    target = home / "data" / "chain"
-    shutil.rmtree(target.parent, ignore_errors=True)
-    shutil.copytree(source, target)
-
-
-# The chain.
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Maker:
-    """Makes sealed blocks on a chain of its own."""
-
-    chain: Chain
-    households: tuple[HouseholdKeys, ...]
-
-    def seal(self, executed: Executed) -> None:
-        height = Height(self.chain.height + 1)
-        seal = self.sign(height, executed.block.header)
-        self.chain.apply(
-            SealedBlock(height=height, digest=executed.digest, body=executed.body, seal=seal)
-        )
-
-    def sign(self, height: int, header: Header) -> Seal:
-        members = self.chain.membership()
-        slot = Slot(
-            epoch=members.epoch, term=members.term(height), view=View(0), height=Height(height)
-        )
-        domain = SigningDomain(self.chain.store.digest(0), members.hash())
-        payload = domain.payload(Kind.COMMIT, slot, header.hash)
-        keys = {each.node.public: each.node for each in self.households}
-        return Seal(
-            view=View(0),
-            signatures=tuple(
-                (MemberIndex(i), keys[public].sign(payload))
-                for i, public in enumerate(members.members[: members.quorum.certificate])
-            ),
-        )
-
-    def block(self, raws: list[bytes]) -> None:
-        time_ms = self.chain.head.time_ms + 1
-        executed, refused = self.chain.executor.build(map(decode, raws), time_ms)
-        assert executed is not None, "there is something to build"
-        assert not refused, f"transfers were refused: {refused[0][1]}"
-        self.seal(executed)
-
-
-def _make_chain(new: NewTestnet, path: Path, blocks: int, txs: int, say: Say) -> int:
-    store = ChainStore(path, new.genesis.hash)
-    try:
-        machine = Machine(new.genesis, NATIVES)
-        chain = Chain(machine, store, now_ms=lambda: new.genesis.time_ms)
-        maker = _Maker(chain, new.keys.households)
-        calls = _Calls(new)
-        maker.block(calls.deposits(BankFile.load(new.layout.bank)))
-        for number in range(blocks - 1):
-            maker.block([calls.transfer(i) for i in range(txs)])
-            if number % 100 == 99:
-                say(f"{number + 1} of {blocks} blocks made")
-        return chain.height
-    finally:
-        store.close()
-
-
-@final
-class _Calls:
-    """Signed calls of the households, each with its account's next nonce."""
-
-    def __init__(self, new: NewTestnet) -> None:
-        self._chain_id = new.genesis.chain_id
-        self._accounts = [keys.account for keys in new.keys.households]
-        self._nonces: dict[bytes, int] = defaultdict(int)
-
-    def deposits(self, bank: BankFile) -> list[bytes]:
-        """All votes for the bank's deposits, so that everybody has money."""
-        count = len(self._accounts)
-        return [
-            self._call(self._accounts[member], "Ramp", "attestDeposit", each.reference,
-                       each.account, each.amount)
-            for place, each in enumerate(bank.deposits)
-            for member in attesters(place, count)
-        ]  # fmt: skip
-
-    def transfer(self, turn: int) -> bytes:
-        """A household pays the next one a little."""
-        sender = self._accounts[turn % len(self._accounts)]
-        to = self._accounts[(turn + 1) % len(self._accounts)]
-        return self._call(sender, "MoneyToken", "transfer", to.address, 1 + turn)
-
-    def _call(self, key: AccountKey, contract: str, function: str, *args: object) -> bytes:
-        to, data = encode_call(contract, function, args)
-        nonce = self._nonces[key.address]
-        self._nonces[key.address] += 1
-        return sign_transaction(
-            key,
-            chain_id=self._chain_id,
-            nonce=nonce,
-            to=to,
-            data=data,
-            gas_limit=TRANSFER_GAS,
-        )
-
-
-# The large state.
-
-
-def _grow(new: NewTestnet, path: Path, keys: int, say: Say) -> int:
-    """Replace a chain by one that begins later, with `keys` more keys in its state."""
-    store = ChainStore(path, new.genesis.hash)
-    machine = Machine(new.genesis, NATIVES)
-    chain = Chain(machine, store, now_ms=lambda: new.genesis.time_ms)
-    pinned = store.pin()
-    fresh = path.with_name("chain.join")
-    into = StoreImport.open(fresh, new.genesis.hash)
-    try:
-        for number, more in enumerate(_rows(keys)):
-            entries = sorted([*pinned.entries(number), *more], key=lambda row: key_hash(row[0]))
-            into.put_chunk(number, entries, build_chunk(number, entries))
-        root, _ = join_chunks([into.tops[number] for number in range(CHUNKS)])
-        say(f"a state of {sum(top.count for top in into.tops.values()):,} keys is made")
-        nothing = list_root([])
-        header = replace(
-            chain.head,
-            number=chain.height + _LATER_BLOCKS,
-            parent_hash=chain.head.hash,
-            time_ms=chain.head.time_ms + 1,
-            transactions_root=nothing,
-            receipts_root=nothing,
-            state_root=root,
-            gas_used=0,
-        )
-        steps = [HandOver.from_bytes(data) for _, data in store.hand_overs()]
-        write = BlockWrite(
-            height=header.number,
-            digest=header.hash,
-            body=encode_block(Block(header, ())),
-            seal=_Maker(chain, new.keys.households).sign(header.number, header),
-            receipts=encode_receipts(()),
-            transaction_hashes=(),
-            bloom=None,
-            changes=(),
-            nodes={},
-        )
-        base = BaseBlock(
-            write=write,
-            genesis=genesis_of(machine)[1],
-            hand_overs=[(s.header.number, s.header.hash, s.to_bytes()) for s in steps],
-        )
-        into.finish(base, root, new.genesis.hash)
-    finally:
-        pinned.close()
-        store.close()
-    swap(fresh, path)
-    return header.number
-
-
-def _rows(keys: int) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Yield random rows for each chunk in turn."""
-    rng = random.Random(0)
-    chunks: list[list[tuple[bytes, bytes]]] = [[] for _ in range(CHUNKS)]
-    for _ in range(keys):
-        key = rng.randbytes(_KEY_BYTES)
-        chunks[key_hash(key)[0]].append((key, rng.randbytes(_VALUE_BYTES)))
-    yield from chunks
+async def _flood(say: Say, seconds: float, base_port: int) -> dict[str, float]:
+    async with open_bed(4, ROOT, base_port, say) as bed:
+        report = await flood(bed, seconds)
+    if not report["honest_acknowledged"]:
+        raise TestnetError("no honest transfer was sealed during the flood")
+    return {"flood_growth_mb": report["growth_mb"], "flood_seconds": seconds}

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from consensus.events import Pending
 from consensus.membership import Height
 from testnet.bench.bed import percentile
 from testnet.bench.virtual import VirtualMembers
@@ -68,8 +67,7 @@ def _lose_primary(
     primary = members.replicas[0].primary
     height = members.replicas[0].head.height + 1
     before_us = rng.choice((0, rng.randrange(_BEFORE_US)))
-    for i in range(n):
-        members.push(members.now_us, i, Pending(is_pending=True))
+    members.offer()
     members.run_until(members.now_us + before_us)
     lost_us = members.now_us
     members.cut([primary], is_noticed=is_noticed)
@@ -90,8 +88,7 @@ def recovery(
     quorum = members.replicas[0].membership.quorum.certificate
     lost = rng.sample(range(n), n - quorum + 1)
     members.cut(lost, is_noticed=rng.random() < 0.5)
-    for i in range(n):
-        members.push(members.now_us, i, Pending(is_pending=True))
+    members.offer()
     members.run_until(members.now_us + 1e6 * outage_s)
     assert not any(stored == height for _, stored in members.stored_us), "there was no quorum"
     begin_us = members.now_us
@@ -106,8 +103,7 @@ def _warm(
     members = VirtualMembers(n, costs, is_timed=is_timed)
     members.start()
     for height in range(1, rng.randrange(2, WARM_BLOCKS + 2)):
-        for i in range(n):
-            members.push(members.now_us, i, Pending(is_pending=True))
+        members.offer()
         _run_until_all_stored(members, n, height)
     members.run_until(members.quiet_us() + 1000 * rng.randrange(1, _IDLE_MS))
     return members

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +26,10 @@ _SUBMIT_TIMEOUT_MS = 10_000
 _POLL_S = 0.005
 
 
-async def failover(bed: Bed, kills: int = KILLS) -> dict[str, Any]:
+async def failover(bed: Bed, kills: int = KILLS, *, is_frozen: bool = False) -> dict[str, Any]:
     """Kill whoever is primary; time until a transfer that came after the kill is sealed.
+
+    Or freeze it (SIGSTOP): then its links stay open, and only its silence tells.
 
     Light traffic runs until just before (it ends so that the primary does not change between
     asking and killing), and again from the kill on. Between kills the victim comes back and
@@ -43,15 +46,22 @@ async def failover(bed: Bed, kills: int = KILLS) -> dict[str, Any]:
         survivors = [name for name in cluster.names if name != victim]
         raw = f"0x{_transfer(bed, bed.accounts[0]).hex()}"
         begin = time.perf_counter()
-        cluster.processes.kill([node_label(victim)])
+        if is_frozen:
+            cluster.processes.signal(node_label(victim), signal.SIGSTOP)
+        else:
+            cluster.processes.kill([node_label(victim)])
         await _first_receipt(bed, survivors, raw)
         times.append(1000 * (time.perf_counter() - begin))
-        cluster.start_node(victim)
+        if is_frozen:
+            cluster.processes.signal(node_label(victim), signal.SIGCONT)
+        else:
+            cluster.start_node(victim)
         await wait_until_answering(cluster, [victim])
         await _traffic(bed, _TRAFFIC_BEFORE_S, rng, survivors)
         await wait_for_equal_heads(cluster, _EQUAL_SECONDS)
         await wait_until_whole(cluster, _EQUAL_SECONDS)
-        bed.say(f"kill {run + 1} of {kills}: {victim}, {times[-1]:.0f} ms")
+        what = "freeze" if is_frozen else "kill"
+        bed.say(f"{what} {run + 1} of {kills}: {victim}, {times[-1]:.0f} ms")
     return {
         "runs": len(times),
         "p50_ms": round(percentile(times, 50), 1),

@@ -149,6 +149,11 @@ class VirtualMembers:
         self._order += 1
         heappush(self._queue, (at_us, self._order, i, event))
 
+    def offer(self) -> None:
+        """Let a transaction reach all members, now."""
+        for i in range(len(self.replicas)):
+            self.push(self.now_us, i, Pending(is_pending=True))
+
     def start(self) -> None:
         """Open all links; until all are ready to vote."""
         for i in range(len(self.replicas)):
