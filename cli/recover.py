@@ -51,7 +51,7 @@ _state = click.option(
     "backup",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="BACKUP",
-    help="`hearth backup` of a survivor at the checkpoint, where this node is behind.",
+    help="`hearth backup --state-only` of a survivor, where this node is behind the checkpoint.",
 )
 _despite = click.option(
     "--although-a-quorum-is-left",
@@ -394,6 +394,23 @@ def _config(home: Home, genesis: Genesis, own: NodeKey, p2p: str | None, rpc: st
         return load(home.config)
     name = next(each.name for each in genesis.members if each.node_key == own.public)
     return new_config(genesis, name, p2p, rpc, ())
+
+
+@command.command()
+@click.argument("backup", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_at_home
+def seed(home: Home, *, backup: Path) -> None:
+    r"""Begin a home of a recovered chain with the certified state in a member's backup.
+
+    For whoever joins it later, or has lost its data: the first state of such a chain cannot be
+    computed from its genesis file. The home has that file, and no chain yet.
+
+    \b
+    Example:
+      hearth recover seed lindenweg-4.state --home ~/.hearth/home
+    """
+    height = recovery.seed(home, backup, NATIVES)
+    click.echo(f"The chain is here up to block {height}; the rest comes from the other members.")
 
 
 @command.command()

@@ -59,6 +59,8 @@ HOME_FILES: Final = (
     "invite.json",
 )
 """Whichever of them are there. Keys are encrypted; the password is not in a backup."""
+PUBLIC_FILES: Final = HOME_FILES[:1]
+"""What everybody may have: whoever has only these can take up the state, and nobody's place."""
 HOME_FILE_BYTES_MAX: Final = max(GENESIS_BYTES_MAX, 1 << 20)
 _ITEM: Final = "state/{:03d}"
 _HEAD_BYTES_MAX: Final = 64 << 10
@@ -110,7 +112,15 @@ class Restored:
     files: tuple[str, ...]
 
 
-async def write_backup(path: Path, home: Home, name: str, machine: Machine, source: Source) -> int:
+async def write_backup(
+    path: Path,
+    home: Home,
+    name: str,
+    machine: Machine,
+    source: Source,
+    *,
+    files: Sequence[str] = HOME_FILES,
+) -> int:
     """Write the backup of a node; return the height of the block that it is of.
 
     Args:
@@ -119,6 +129,7 @@ async def write_backup(path: Path, home: Home, name: str, machine: Machine, sour
         name: of the household.
         machine: the rules, with the genesis.
         source: the node.
+        files: of the home, those that go into it; PUBLIC_FILES where another household gets it.
 
     Raises:
         StorageError: the file cannot be written, or the node's state does not hold.
@@ -129,7 +140,7 @@ async def write_backup(path: Path, home: Home, name: str, machine: Machine, sour
     try:
         with _create(partial) as file, tarfile.open(fileobj=file, mode="w") as tar:
             _add(tar, HEAD, _head(machine.genesis, name, offer))
-            for each in HOME_FILES:
+            for each in files:
                 if (home.path / each).exists():
                     _add(tar, each, (home.path / each).read_bytes())
             for item in ITEM_ORDER:

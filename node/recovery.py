@@ -32,7 +32,8 @@ from node.snapshot_download import SnapshotDownload
 from node.snapshot_server import SnapshotServer
 from node.snapshot_wire import GetPart, Offer, Part
 from node.storage.block_store import ChainStore
-from node.storage.store_import import StoreImport
+from node.storage.store_import import StoreImport, swap
+from node.storage.vote_log import VoteLogFile
 from vm.errors import GenesisError, Revert
 from vm.first_block import CarriedOver, carry_over
 from vm.genesis import Genesis, GenesisMember
@@ -78,11 +79,7 @@ def opened(
         StorageError: the node runs, or chain or backup cannot be used.
         RecoveryRefused: there is no chain.
     """
-    genesis = load_genesis(home.genesis)
-    try:
-        machine = Machine(genesis, natives)
-    except GenesisError as error:
-        raise ConfigError(f"{home.genesis.name}: {error.field}", error.message) from None
+    machine = _machine(home, natives)
     if backup is None:
         if not home.chain.exists():
             raise RecoveryRefused(f"{home.path} has no chain: name a survivor's backup")
@@ -93,6 +90,13 @@ def opened(
         import_state(backup, Path(folder) / "chain", machine)
         with _chain(machine, Path(folder) / "chain") as chain:
             yield chain
+
+
+def _machine(home: Home, natives: Sequence[NativeContract]) -> Machine:
+    try:
+        return Machine(load_genesis(home.genesis), natives)
+    except GenesisError as error:
+        raise ConfigError(f"{home.genesis.name}: {error.field}", error.message) from None
 
 
 @contextmanager
@@ -339,6 +343,26 @@ def _item(server: SnapshotServer, offer: Offer, item: int) -> bytes:
         data += part.data
         if len(data) == part.total:
             return bytes(data)
+
+
+def seed(home: Home, backup: Path, natives: Sequence[NativeContract]) -> int:
+    """Give a home without a chain the state in a backup; return the height of its block.
+
+    Raises:
+        ConfigError: the genesis file.
+        RecoveryRefused: there is a chain already.
+        StorageError: the backup cannot be used.
+    """
+    machine = _machine(home, natives)
+    if home.chain.exists():
+        raise RecoveryRefused(f"{home.chain} is there already; nothing is overwritten")
+    folder = home.chain.with_name("chain.join")
+    shutil.rmtree(folder, ignore_errors=True)
+    offer = import_state(backup, folder, machine)
+    swap(folder, home.chain)
+    # A new log, which says of itself that this key may have promised more than is in it.
+    VoteLogFile(home.votes).close()
+    return offer.header.number
 
 
 def own_key(home: Home, password: str, keys: Sequence[bytes]) -> NodeKey:

@@ -74,6 +74,15 @@ def test_what_was_promised_does_not_come_back(running, backup, tmp_path):
     log.close()
 
 
+def test_the_state_alone_is_for_others(running, tmp_path):
+    shown = run("backup", tmp_path / "state.backup", "--state-only").stdout
+    assert "No key is in it" in shown
+    with tarfile.open(tmp_path / "state.backup") as tar:
+        names = tar.getnames()
+    assert names[:2] == ["backup.json", "genesis.json"]
+    assert all(name.startswith("state/") for name in names[2:])
+
+
 def test_a_node_that_is_stopped(running, backup, tmp_path, monkeypatch):
     run("restore", backup, "--home", tmp_path / "new")
     monkeypatch.setattr(running, "is_reachable", False)

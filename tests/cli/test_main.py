@@ -19,8 +19,8 @@ NO_JSON = {
     "chain seal", "meters audit", "meters certify", "meters revoke", "meters run",
     "members candidate", "members evict", "members invite", "members propose", "members rekey",
     "members rotate", "members upgrade", "members vote", "node init", "node join", "node run",
-    "ramp attest-file", "ramp confirm", "recover genesis", "recover propose", "recover sign",
-    "testnet logs", "testnet reset", "testnet stop", "testnet up",
+    "ramp attest-file", "ramp confirm", "recover genesis", "recover propose", "recover seed",
+    "recover sign", "testnet logs", "testnet reset", "testnet stop", "testnet up",
 }  # fmt: skip
 
 

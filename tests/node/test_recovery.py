@@ -22,6 +22,7 @@ from node.recovery_file import (
     verify_proposal,
     verify_signatures,
 )
+from node.storage.vote_log import VoteLogFile
 from tests.market.contracts.chain import ed25519, home
 from tests.market.contracts.recovered import record
 from tests.node.village import NEW, Village, keys_file, make_seal, send
@@ -357,6 +358,28 @@ def test_an_empty_store_cannot_begin_a_recovered_chain(village, proposed):
     genesis = load_genesis(village.apply(made, village.signed(file, *STAY), "home 0").genesis)
     with pytest.raises(StorageError, match="recover apply"):
         village.chain(village.folder / "empty", genesis)
+
+
+def test_whoever_joins_later_begins_with_a_members_state(village, proposed):
+    made, file = proposed
+    new = village.apply(made, village.signed(file, *STAY), "home 0")
+    genesis = load_genesis(new.genesis)
+    chain = village.chain(new.chain, genesis)
+    send(chain, home(0), "MoneyToken", "approve", home(2).address, 7)
+    head = chain.head
+    chain.store.close()
+    other = Home(village.folder / "joins")
+    other.path.mkdir()
+    other.genesis.write_bytes(genesis.to_json())
+    assert recovery.seed(other, village.backup(new), NATIVES) == 1
+    chain = village.chain(other.chain, genesis)
+    assert chain.head == head
+    assert chain.tree.root == head.state_root
+    chain.store.close()
+    log = VoteLogFile(other.votes)
+    assert log.is_unproven
+    log.close()
+    refuses("is there already", recovery.seed, other, village.backup(new), NATIVES)
 
 
 def test_a_backup_of_another_block_or_chain_is_of_no_use(village, proposed):

@@ -169,6 +169,7 @@ class Village:
 
     def backup(self, made):
         file = self.folder / f"{made.path.name}.backup"
+        file.unlink(missing_ok=True)
         with recovery.opened(made, NATIVES) as chain:
             server = SnapshotServer(chain)
             source = ServerSource(server)
