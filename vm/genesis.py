@@ -30,7 +30,8 @@ CERTIFICATE_BYTES_MAX = 600
 CHAIN_ID_LIMIT = 2**52
 """Below 2**53, as JavaScript wallets hold it in a double; one bit less for v = 35 + 2 * id."""
 GAS_LIMIT_MIN = 2_000_000
-GAS_LIMIT_MAX = 1_000_000_000
+GAS_LIMIT_MAX = 64_000_000
+"""Half of it, in one transaction, buys no longer receipt than `receipt.RECEIPT_BYTES_MAX`."""
 COMPUTE_LIMIT_MAX = 1_000_000_000
 
 _U63 = 2**63 - 1

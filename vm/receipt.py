@@ -11,7 +11,7 @@ from crypto.keys import ADDRESS_BYTES
 from vm.value import value
 
 RECEIPT_BYTES_MAX = 4 * 1024 * 1024
-"""Above what a block's gas can buy in one transaction at 8 gas for each byte of a log."""
+"""Above what half of `genesis.GAS_LIMIT_MAX` buys at 8 gas for each byte of a log."""
 OUTPUT_BYTES_MAX = 4096
 """Longer outputs are not kept: `eth_call` gives them, a receipt need not."""
 TOPICS_MAX = 4

@@ -123,6 +123,7 @@ def edited(edit):
         (edited(lambda d: d.update(record_ms=WINDOW_MS + 1)), "record_ms"),
         (edited(lambda d: d.update(time_ms=0)), "time_ms"),
         (edited(lambda d: d.update(block_gas_limit=1)), "block_gas_limit"),
+        (edited(lambda d: d.update(block_gas_limit=64_000_001)), "block_gas_limit"),
         (edited(lambda d: d.update(protocol_version=0)), "protocol_version"),
         (edited(lambda d: d["members"].pop()), "members"),
         (edited(lambda d: d["members"][0].pop("wallet")), "member.wallet"),

@@ -171,7 +171,7 @@ def test_what_has_no_room_waits():
 
 
 def test_blocks_are_bounded_in_bytes_and_transactions(monkeypatch):
-    c = chain(block_gas_limit=10**9, block_compute_limit=10**9, quota_gas=10**12)
+    c = chain(block_gas_limit=64_000_000, block_compute_limit=10**9, quota_gas=10**12)
     fat = [c.tx(ALICE, "x(bytes)", bytes(120_000), nonce=n, gas_limit=10**6) for n in range(9)]
     built = c.build([*fat, c.tx(BOB, None)])
     assert len(built.block.transactions) == 9
