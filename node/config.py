@@ -86,6 +86,8 @@ def parse_address(text: str, field_name: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise ConfigError(field_name, f'IPv6 must be in brackets ("[::1]:26600"), got {text!r}')
+    if "[" in host or "]" in host:
+        raise ConfigError(field_name, f"brackets stand around a whole IPv6 address, got {text!r}")
     is_port = port.isascii() and port.isdigit() and len(port) <= 5
     if not host or not colon or not is_port or not 0 < int(port) < 1 << 16:
         raise ConfigError(field_name, f'must be "host:port" with a port in 1..65535, got {text!r}')

@@ -12,6 +12,7 @@ from typing import Any, Final, final
 import plyvel
 
 from cli.decoders import loop, material, scratch
+from cli.decoders.rpc_service import call, service
 from cli.decoders.target import Finding, Target
 from crypto.errors import DecodeError, InvalidProof
 from crypto.keys import checksum_address
@@ -37,51 +38,22 @@ from node.snapshot_server import SnapshotServer
 from node.storage.block_store import ChainStore
 from testnet.dev import readers
 from testnet.dev.community import NATIVE_CONTRACTS
-from testnet.dev.dev_chain import DevChain
-from testnet.dev.server import DevServer
 from vm.accounts import account_key
+from vm.transaction import sign_transaction
 
-_PORT: Final = 8_545
-_LONG: Final = ("evm_mine", "hardhat_mine", "anvil_mine", "evm_setIntervalMining")
-"""They make as many blocks as they are asked for, and timers; their arguments are read by
-`testnet.dev.readers`, which others drive as well."""
-_SNAPSHOTS: Final = ("evm_snapshot", "evm_revert", "hardhat_reset", "anvil_reset")
 _ADDRESS: Final = "0x" + "ab" * 20
 
 
 # JSON-RPC: the server's end.
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Service:
-    dev: DevChain
-    names: tuple[str, ...]
-    dispatcher: Dispatcher
-
-
-@cache
-def _service() -> _Service:
-    """Return all of the RPC's methods, a developer's too, over a chain of its own."""
-    dev = material.new_chain()
-
-    async def serve() -> DevServer:
-        return DevServer(dev, port=_PORT)
-
-    server = loop.run(serve())
-    methods = server.rpc.methods
-    kept = {name: each for name, each in methods.items() if name not in (*_LONG, *_SNAPSHOTS)}
-    return _Service(dev, tuple(kept), Dispatcher(kept, lambda _name, _is_ok: None))
-
-
 def _rpc(data: bytes) -> None:
     """Any body is answered in JSON, and never by an error of our own; then all is put back."""
-    service = _service()
-    number = service.dev.snapshot()
+    number = service().dev.snapshot()
     try:
-        text = loop.run(service.dispatcher.answer(data, Caller(is_authorised=True, extra={})))
+        text = loop.run(service().dispatcher.answer(data, Caller(is_authorised=True, extra={})))
     finally:
-        service.dev.revert(number)
+        service().dev.revert(number)
     if text is None:
         return
     text.encode()
@@ -92,15 +64,11 @@ def _rpc(data: bytes) -> None:
             raise Finding(f"the method failed: {error['message']}")
 
 
-def _call(method: str, *params: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-
-
 def _rpc_seeds() -> list[bytes]:
     dev = material.chain()
     owner = checksum_address(dev.community.accounts[0].address)
     sent = "0x" + material.block(2).transaction_hashes[0].hex()
-    call = {"from": owner, "to": _ADDRESS, "data": "0x", "gas": "0x5208"}
+    asked = {"from": owner, "to": _ADDRESS, "data": "0x", "gas": "0x30d40"}
     logs: dict[str, Any] = {
         "fromBlock": "0x0",
         "toBlock": "latest",
@@ -108,31 +76,40 @@ def _rpc_seeds() -> list[bytes]:
         "topics": [None, []],
     }
     bodies: list[Any] = [
-        _call("eth_getBalance", owner, "latest"),
-        _call("eth_getBlockByNumber", "0x2", *[True]),
-        _call("eth_call", {**call, "data": "0x" + material.INIT_CODE.hex()}, "pending"),
-        _call("eth_estimateGas", {**call, "to": None, "data": "0x6001"}),
-        _call("eth_getLogs", logs),
-        _call("eth_newFilter", logs),
-        _call("eth_sendRawTransaction", "0x" + material.block(2).transactions[0].hex()),
-        _call("eth_feeHistory", "0x4", "latest", [25, 75]),
-        _call("eth_getProof", owner, ["0x0"], "latest"),
-        _call("eth_createAccessList", call),
-        _call("debug_traceTransaction", sent, {"tracer": "callTracer"}),
-        _call("debug_traceCall", call, "latest", {"tracer": "prestateTracer"}),
-        _call("eth_getTransactionReceipt", sent),
-        _call("hearth_getEpochs", 0),
-        _call("hearth_getReceiptProof", sent),
-        _call("hardhat_setBalance", _ADDRESS, "0x10"),
-        _call("hardhat_setStorageAt", _ADDRESS, "0x0", "0x" + "00" * 32),
-        _call("evm_increaseTime", 5),
-        [_call("eth_chainId"), _call("net_version"), {"jsonrpc": "2.0", "method": "eth_chainId"}],
+        call("eth_getBalance", owner, "latest"),
+        call("eth_getBlockByNumber", "0x2", *[True]),
+        call("eth_call", {**asked, "data": "0x" + material.INIT_CODE.hex()}, "pending"),
+        call("eth_estimateGas", {**asked, "to": None, "data": "0x6001"}),
+        call("eth_getLogs", logs),
+        call("eth_newFilter", logs),
+        call("eth_sendRawTransaction", "0x" + _fresh().hex()),
+        call("eth_feeHistory", "0x4", "latest", [25, 75]),
+        call("hearth_getProof", "0x" + account_key(bytes(20)).hex()),
+        call("eth_createAccessList", asked),
+        call("debug_traceTransaction", sent, {"tracer": "callTracer"}),
+        call("debug_traceCall", asked, "latest", {"tracer": "prestateTracer"}),
+        call("eth_getTransactionReceipt", sent),
+        call("hearth_getEpochs", 0),
+        call("hearth_getReceiptProof", sent),
+        call("hardhat_setNonce", _ADDRESS, "0x10"),
+        call("hardhat_setStorageAt", _ADDRESS, "0x0", "0x" + "00" * 32),
+        call("evm_increaseTime", 5),
+        [call("eth_chainId"), call("net_version"), {"jsonrpc": "2.0", "method": "eth_chainId"}],
     ]
     return [json.dumps(body).encode() for body in bodies]
 
 
+def _fresh() -> bytes:
+    """Return a transaction that the chain still takes."""
+    dev = material.chain()
+    key = dev.community.accounts[1]
+    return sign_transaction(
+        key, chain_id=dev.chain.chain_id, nonce=0, to=material.RECEIVER, gas_limit=90_000
+    )
+
+
 def _every_method() -> list[bytes]:
-    return [json.dumps(_call(name, "0x1")).encode() for name in sorted(_service().names)]
+    return [json.dumps(call(name, "0x1")).encode() for name in sorted(service().names)]
 
 
 # JSON-RPC: the client's end.
@@ -158,8 +135,8 @@ class _Recorder:
         self.said: dict[str, list[Any]] = defaultdict(list)
 
     async def call(self, method: str, *params: Any) -> Any:
-        body = json.dumps(_call(method, *params)).encode()
-        dispatcher = _service().dispatcher
+        body = json.dumps(call(method, *params)).encode()
+        dispatcher = service().dispatcher
         text = await dispatcher.answer(body, Caller(is_authorised=False, extra={}))
         answer = answers.result_of(answers.parse_answer(text or ""))
         self.said[method].append(answer)

@@ -6,12 +6,14 @@ from cli.decoders import material, scratch
 from cli.decoders.target import Finding, Target
 from crypto.errors import DecodeError, InvalidSignature
 from crypto.node_certificate import check_node_certificate, node_certificate
-from node import config
+from node import config, recovery
 from node.errors import ConfigError
 from node.home import load_genesis
 from node.join import Host, Invite
 from node.p2p.errors import CertificateError
 from node.p2p.identity import check_certificate, make_certificate
+from node.recovery_file import RecoveryFile
+from vm.versions import FIRST_PROTOCOL
 
 # Certificates.
 
@@ -104,6 +106,25 @@ def _invite_file(data: bytes) -> bytes:
     return Invite.load(scratch.file("invite.json", data)).to_json()
 
 
+def _recovery() -> list[bytes]:
+    """Of a community whose last two members go on with the chain; one of them has signed."""
+    chain = material.chain().chain
+    file = RecoveryFile(
+        genesis_hash=chain.genesis.hash,
+        header=chain.head,
+        seal=material.seal(chain.height),
+        epochs=tuple(material.hand_overs()),
+        protocol_version=FIRST_PROTOCOL,
+        state_root=chain.head.state_root,
+        members=chain.genesis.members[:2],
+    )
+    return [file.to_json(), file.signed(material.chain().community.nodes[0]).to_json()]
+
+
+def _recovery_file(data: bytes) -> bytes:
+    return recovery.read_file(scratch.file("recovery.json", data)).to_json()
+
+
 TARGETS: Final = (
     Target(
         name="certificate",
@@ -144,6 +165,23 @@ TARGETS: Final = (
         refuses=(ConfigError,),
         seeds=lambda: [material.chain().chain.genesis.to_json()],
         bytes_max=32 << 10,
+    ),
+    Target(
+        name="recovery",
+        covers=(RecoveryFile.from_json,),
+        run=lambda data: RecoveryFile.from_json(data).to_json(),
+        refuses=(DecodeError,),
+        seeds=_recovery,
+        bytes_max=16 << 10,
+    ),
+    Target(
+        name="recovery-file",
+        covers=(recovery.read_file,),
+        run=_recovery_file,
+        refuses=(recovery.RecoveryRefused,),
+        seeds=_recovery,
+        bytes_max=16 << 10,
+        memory_bytes=32 << 20,
     ),
     Target(
         name="invite",

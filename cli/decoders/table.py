@@ -13,6 +13,7 @@ from cli.decoders import (
     node_targets,
     service_targets,
     settings_targets,
+    socket_targets,
 )
 from cli.decoders.target import Target
 
@@ -27,6 +28,7 @@ TARGETS: Final[tuple[Target, ...]] = (
     *contract_targets.TARGETS,
     *file_targets.TARGETS,
     *service_targets.TARGETS,
+    *socket_targets.TARGETS,
 )
 BY_NAME: Final = {target.name: target for target in TARGETS}
 assert len(BY_NAME) == len(TARGETS), "each target has a name of its own"
