@@ -15,9 +15,12 @@ from crypto.errors import DecodeError, InvalidProof
 from crypto.hashing import DIGEST_BYTES, Digest
 from node.errors import UnsupportedHeader
 from node.hand_over import MEMBERS_BYTES_MAX
+from node.home import load_genesis
 from node.light_answers import read_hex
 from node.light_client import Freshness, LightClient, TrustedBlock
 from node.natives import NATIVES
+from node.recovery import RECORD, RecoveryRefused, successor
+from node.recovery import read_file as read_recovery
 from node.rpc import client as rpc
 from testnet import strict_json
 from testnet.errors import BadFile
@@ -41,6 +44,20 @@ _KEYS = ("version", "genesis", "header", "members")
 )
 @click.option("--rpc", "urls", multiple=True, metavar="URL", help="Ask this node; several times.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the head to start from later.")
+@click.option(
+    "--after",
+    "old",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="OLD_GENESIS",
+    help="Show that a recovered chain follows the one of this genesis file, which one trusts.",
+)
+@click.option(
+    "--recovery",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="For --after: the file that the survivors signed; else the home's recovery.json.",
+)
 @click.option("--fresh", "must_be_fresh", is_flag=True, help="Fail unless a quorum attests it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_target
@@ -50,6 +67,8 @@ def verify(
     start: Path | None,
     urls: tuple[str, ...],
     out: Path | None,
+    old: Path | None,
+    file: Path | None,
     must_be_fresh: bool,
     as_json: bool,
 ) -> None:
@@ -63,13 +82,15 @@ def verify(
       hearth chain verify --rpc http://127.0.0.1:8545 --rpc http://127.0.0.1:8546 --fresh
       hearth chain verify --out seal.json
       hearth chain verify --from seal.json
+      hearth chain verify --after old-genesis.json --recovery recovery.json
     """
+    follows = lineage(target.genesis, old, file or target.home.path / RECORD)
     trusted = genesis_block(target.genesis)
     if start is not None:
         trusted = load_trusted(start, trusted.genesis_digest)
     client = LightClient(trusted)
     found = run_async(_verify(client, urls or (target.url,)))
-    result = _result(client, found)
+    result = {**_result(client, found), "follows": follows}
     if out is not None:
         strict_json.write_file(out, render_trusted(client.trust_head()))
     if as_json:
@@ -143,11 +164,47 @@ def _words(genesis: Genesis, fresh: Freshness, result: dict[str, Any]) -> dict[s
     keys = [fresh.members.members[i] for i in fresh.attested_by]
     by = ", ".join(names.get(key) or key.hex()[:12] for key in keys)
     words = {name: result[name] for name in ("height", "hash", "state_root", "epoch", "members")}
+    follows = result["follows"]
+    if follows is not None:
+        shown = "shown by its survivors" if follows["is_shown"] else "to be shown: --after"
+        words["follows"] = f"{follows['genesis']} after block {follows['height']}, {shown}"
     count = f"{len(keys)} of the {result['needed']} that are needed"
     words["newest"] = f"yes, attested by {by}" if fresh.is_fresh else f"not shown: {count} attest"
     for each in result["silent"]:
         words[each["url"]] = f"does not answer: {each['why']}"
     return words
+
+
+def lineage(genesis: Genesis, old: Path | None, file: Path) -> dict[str, Any] | None:
+    """Return which chain this one follows, None if none; verified where `old` is given.
+
+    Args:
+        genesis: of the chain.
+        old: the trusted genesis file of the chain before.
+        file: what its survivors signed.
+
+    Raises:
+        Unusable: there is nothing to show.
+        CommandError: `genesis` is not what follows.
+    """
+    since = genesis.recovered
+    if since is None:
+        if old is not None:
+            raise Unusable("--after: this chain follows no other")
+        return None
+    if old is not None:
+        try:
+            after = successor(load_genesis(old), read_recovery(file), NATIVES)
+        except RecoveryRefused as error:
+            raise CommandError(str(error)) from None
+        if after != genesis:
+            raise CommandError(f"{file.name} leads from {old.name} to another chain than this")
+    return {
+        "genesis": "0x" + since.genesis_hash.hex(),
+        "height": since.height,
+        "block": "0x" + since.block_hash.hex(),
+        "is_shown": old is not None,
+    }
 
 
 def genesis_block(genesis: Genesis) -> TrustedBlock:

@@ -56,6 +56,7 @@ def test_the_head_is_followed_from_genesis_and_shown_to_be_the_newest(attesting)
     assert found["is_fresh"]
     assert len(found["attested_by"]) == 4
     assert (found["from_height"], found["epoch"], found["lies"]) == (0, 0, [])
+    assert found["follows"] is None
     assert "yes, attested by" in run("chain", "verify", *BY_URL).stdout
 
 

@@ -126,8 +126,10 @@ def test_a_community_goes_on_after_it_lost_its_quorum(layout, tmp_path):
     run("recover", "genesis", "recovery.json", old_genesis, "--out", "followed.json")
     assert Path("followed.json").read_bytes() == (new["late"] / "genesis.json").read_bytes()
     asyncio.run(go_on(layout, new, before))
-    shown = run_json("chain", "verify", "--home", new[survivors[0]])
+    shown = run_json("chain", "verify", "--home", new[survivors[0]], "--after", old_genesis)
     assert shown["height"] > 0
+    assert shown["follows"]["is_shown"]
+    assert shown["follows"]["height"] == heights[best]
     Cluster(layout).stop()
     refused = run("node", "run", "--home", homes[survivors[0]], code=None)
     assert "another chain follows" in refused.output
