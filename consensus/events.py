@@ -101,6 +101,18 @@ class Applied:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """Blocks of one who is no member here: perhaps it is one in the epoch that they lead into.
+
+    A block proves itself, whoever brings it. Where a key rotates, or somebody is evicted, nobody
+    else who is left in this epoch may have its last block.
+    """
+
+    blocks: tuple[SealedBlock, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Rest:
     """The application cannot execute what comes after its head: it lacks the rules.
 
@@ -119,6 +131,7 @@ Event = (
     | NothingToBuild
     | Validated
     | Applied
+    | Offered
     | Rest
 )
 

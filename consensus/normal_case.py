@@ -207,7 +207,7 @@ def decide(s: State) -> bool:
     """Q COMMITs of one view are there, or a seal: the block is decided.
 
     Needs no vote of ours, and holds for a learner, a follower, and a replica that asked for
-    a later view. Without the body the decision waits for it (`recovery.fetch_body`).
+    a later view. Without the body the decision waits for it (`catch_up.fetch_body`).
     """
     if s.decision is None:
         if not s.commits_changed:

@@ -4,8 +4,9 @@ Comes last in every step, when the event has been taken in and no rule applies a
 what the event brought counts before patience is lost.
 """
 
+from consensus.catch_up import fetch_blocks, fetch_body
 from consensus.membership import View
-from consensus.recovery import ask_heads_again, become_learner, fetch_blocks, fetch_body
+from consensus.recovery import ask_heads_again, become_learner
 from consensus.retransmission import broadcast_status
 from consensus.state import State
 from consensus.view_change import ask, has_quorum_for_asked, next_online_view

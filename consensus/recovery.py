@@ -1,4 +1,4 @@
-"""Coming back: replay of the vote log, the learner's quarantine, blocks and bodies of others.
+"""Coming back: replay of the vote log, and the learner's quarantine.
 
 A replica that starts, or has fallen behind, follows decisions but signs nothing until q
 members, itself included, have shown heads that are not above its own (rule 19). Nobody
@@ -8,20 +8,13 @@ else's help is needed after a power cut of all: each brings its own log and head
 from collections.abc import Sequence
 
 from consensus.certificates import Kind, SignedVote
-from consensus.config import MAX_BLOCKS_PER_REPLY
 from consensus.errors import CorruptLog
-from consensus.events import Broadcast, Reason, Send, ServeBlocks
+from consensus.events import Broadcast, Reason, Send
 from consensus.membership import Height, MemberIndex, Term
 from consensus.messages import (
-    Blocks,
-    BodyReply,
-    GetBlocks,
-    GetBody,
     GetHead,
     HeadReply,
-    SealedBlock,
 )
-from consensus.normal_case import apply
 from consensus.state import State, Verdict
 from consensus.verification import is_head_proven, is_signed
 from consensus.view_change import Contradiction, choose_proposal, note_seal
@@ -35,7 +28,7 @@ from consensus.vote_log import (
     record_slot,
 )
 from consensus.wire import signed_core
-from crypto.hashing import Digest, tagged_hash
+from crypto.hashing import tagged_hash
 
 _NONCE_TAG = b"hearth/pbft/nonce/1"
 
@@ -231,27 +224,13 @@ def _recall(s: State, sender: MemberIndex, vote: SignedVote) -> None:
     if not is_signed(s, vote):
         s.suspect(sender, Reason.BAD_SIGNATURE, "HEAD-REPLY: not our signature")
     else:
-        _doubt(s, vote.slot.term)
+        doubt(s, vote.slot.term)
 
 
-def _doubt(s: State, term: Term) -> None:
+def doubt(s: State, term: Term) -> None:
     """Note an own signature of `term` that the log does not know."""
     s.is_doubtful = True
     s.forgotten_term = max(term, s.forgotten_term or Term(0))
-
-
-def _doubt_by_seal(s: State, block: SealedBlock) -> None:
-    """See whether the seal of a fetched block holds an own COMMIT that the log does not know.
-
-    A copy of a data directory that is started in place of the original finds this out while it
-    catches up, whoever serves it (rule 25).
-    """
-    if s.signer is None or all(member != s.me for member, _ in block.seal.signatures):
-        return
-    if not s.signer.has_committed(block.height, block.seal.view):
-        _doubt(s, s.term)
-        if not s.is_learner:
-            become_learner(s)
 
 
 def end_learning(s: State) -> bool:
@@ -287,164 +266,3 @@ def heads_needed(s: State) -> int:
     new logs.
     """
     return s.q if s.is_doubtful and s.head.height > 0 else s.q - 1
-
-
-# Blocks.
-
-
-def on_get_blocks(s: State, sender: MemberIndex, m: GetBlocks) -> None:
-    """Serve stored blocks, within the quota."""
-    if m.from_height > s.head.height:
-        return
-    if s.peers[sender].may_serve(m.TAG, s.now_ms, s.config.serve_interval_ms):
-        s.emit(ServeBlocks(sender, m.from_height, MAX_BLOCKS_PER_REPLY))
-
-
-def on_blocks(s: State, sender: MemberIndex, m: Blocks) -> None:
-    """Buffer the one reply that this member owes us; anything else is late or unasked for."""
-    peer = s.peers[sender]
-    if peer.asked_blocks_ms is None:
-        return
-    peer.asked_blocks_ms = None
-    s.buffered[sender] = m.blocks
-
-
-def take_block(s: State) -> bool:
-    """Apply the block at the height under way from somebody's reply, if its seal verifies.
-
-    Seals are checked one by one, each against the member set of its height, which is known
-    only when the block below is applied.
-    """
-    for member in sorted(s.buffered):
-        blocks = s.buffered[member]
-        place = s.height - blocks[0].height
-        if not 0 <= place < len(blocks):
-            del s.buffered[member]
-            continue
-        block = blocks[place]
-        if not is_head_proven(s, block.head):
-            fault = (Reason.BAD_CERTIFICATE, f"seal of block {block.height}")
-        elif s.digest_of(block.body) != block.digest:
-            fault = (Reason.BODY_MISMATCH, f"body of block {block.height}")
-        elif s.decision is not None and s.decision.digest != block.digest:
-            s.halt(f"two sealed blocks at height {s.height}")
-            return True
-        else:
-            _doubt_by_seal(s, block)
-            apply(s, block)
-            return True
-        del s.buffered[member]
-        s.disbelieve(member)
-        s.suspect(member, *fault)
-    return False
-
-
-def fetch_blocks(s: State) -> None:
-    """While others claim to be ahead, ask one of them at a time, in turn (rule 20).
-
-    A single block's lag is normal for a moment: its last COMMITs are on their way. A claim
-    that is not honoured in time is forgotten.
-    """
-    if s.claimed_max <= s.head.height:
-        s.behind_since_ms = None
-        return
-    if s.behind_since_ms is None:
-        s.behind_since_ms = s.now_ms
-    patience = s.config.retransmit_ms
-    _forget_unanswered(s, 2 * patience)
-    _learn_if_far_behind(s)
-    if s.buffered or s.applying is not None:
-        return
-    is_close = s.claimed_max == s.head.height + 1 and not s.is_learner and s.me is not None
-    if is_close and s.now_ms - s.behind_since_ms < patience:
-        return
-    for peer in s.peers:
-        if peer.asked_blocks_ms is not None and s.now_ms - peer.asked_blocks_ms < patience:
-            return
-    for step in range(1, s.n + 1):
-        member = MemberIndex((s.last_source + step) % s.n)
-        peer = s.peers[member]
-        if peer.claimed_height > s.head.height and peer.asked_blocks_ms is None:
-            s.last_source = member
-            peer.asked_blocks_ms = s.now_ms
-            s.emit(Send(member, GetBlocks(s.height)))
-            return
-
-
-def _forget_unanswered(s: State, patience_ms: int) -> None:
-    for member in s.others:
-        asked_ms = s.peers[member].asked_blocks_ms
-        if asked_ms is not None and s.now_ms - asked_ms >= patience_ms:
-            s.peers[member].asked_blocks_ms = None
-            s.disbelieve(member)
-
-
-def _learn_if_far_behind(s: State) -> None:
-    # f + 1 members two blocks ahead: one of them is correct, so a whole block was missed.
-    if s.is_learner or s.me is None or s.claimed_max < s.head.height + 2:
-        return
-    if sum(p.claimed_height >= s.head.height + 2 for p in s.peers) > s.f:
-        become_learner(s)
-
-
-# Bodies.
-
-
-def wanted_body(s: State) -> tuple[Digest, list[MemberIndex]] | None:
-    """The digest whose body this replica needs to go on, and the members that hold it."""
-    if s.applying is not None:
-        return None
-    if s.decision is not None:
-        digest = s.decision.digest
-        holders = {member for member, _ in s.decision.seal.signatures}
-    elif s.carried is not None and s.primary == s.me and s.new_view is not None:
-        digest = s.carried.digest
-        holders = {member for member, _ in s.carried.prepares}
-        holders.add(s.carried.pre_prepare.sender)
-        holders.update(
-            m.sender
-            for m in s.new_view.view_changes
-            if m.prepared is not None and m.prepared.digest == digest
-        )
-    else:
-        return None
-    if s.find_body(digest) is not None:
-        return None
-    return digest, sorted(member for member in holders if member != s.me)
-
-
-def fetch_body(s: State) -> None:
-    """Ask the holders of a needed body one after another, each after a while of silence."""
-    wanted = wanted_body(s)
-    if wanted is None:
-        s.body_asked = None
-        return
-    digest, holders = wanted
-    last = -1
-    if s.body_asked is not None and s.body_asked[0] == digest:
-        _, last, asked_ms = s.body_asked
-        if s.now_ms - asked_ms < s.config.retransmit_ms:
-            return
-    member = next((m for m in holders if m > last), holders[0])
-    s.body_asked = (digest, member, s.now_ms)
-    s.emit(Send(member, GetBody(digest)))
-
-
-def on_get_body(s: State, sender: MemberIndex, m: GetBody) -> None:
-    """Serve a body that is held for the present slot or the head, within the quota."""
-    body = s.find_body(m.digest)
-    if body is None:
-        return
-    if s.peers[sender].may_serve(m.TAG, s.now_ms, s.config.serve_interval_ms):
-        s.emit(Send(sender, BodyReply(m.digest, body)))
-
-
-def on_body_reply(s: State, sender: MemberIndex, m: BodyReply) -> None:
-    """Keep a body that is needed and has its digest; ignore one that came too late."""
-    wanted = wanted_body(s)
-    if wanted is None or wanted[0] != m.digest:
-        return
-    if s.digest_of(m.body) != m.digest:
-        s.suspect(sender, Reason.BODY_MISMATCH, "BODY-REPLY")
-        return
-    s.fetched = (m.digest, m.body)

@@ -7,7 +7,15 @@ pacemaker looks at the time. Effects leave in the order in which they must be pe
 from collections.abc import Callable
 from typing import assert_never, final
 
-from consensus import comparison, normal_case, pacemaker, recovery, retransmission, view_change
+from consensus import (
+    catch_up,
+    comparison,
+    normal_case,
+    pacemaker,
+    recovery,
+    retransmission,
+    view_change,
+)
 from consensus.certificates import Head
 from consensus.config import ConsensusConfig
 from consensus.errors import CorruptLog, DoubleSign
@@ -17,10 +25,12 @@ from consensus.events import (
     Effect,
     Event,
     NothingToBuild,
+    Offered,
     PeerDown,
     PeerUp,
     Pending,
     Receive,
+    Rest,
     Tick,
     Validated,
 )
@@ -50,7 +60,7 @@ from consensus.waiting import Waiting, waiting_for
 from crypto.hashing import Digest
 
 _RULES: tuple[Callable[[State], bool], ...] = (
-    recovery.take_block,
+    catch_up.take_block,
     normal_case.decide,
     recovery.end_learning,
     view_change.join,
@@ -194,7 +204,8 @@ class Replica:
 
     @property
     def is_learner(self) -> bool:
-        return self._s.is_learner
+        """Whether it follows without voting, for the time being or for want of the rules."""
+        return self._s.is_learner or self._s.is_resting
 
     @property
     def may_attest(self) -> bool:
@@ -321,16 +332,27 @@ def _take(s: State, event: Event) -> None:
             normal_case.on_built(s, event)
         case Pending(is_pending):
             s.is_pending = is_pending
-        case PeerUp(member):
-            _hear(s, member)
-            retransmission.send_status(s, member)
-            recovery.ask_head(s, member)
-        case PeerDown(member):
-            s.peers[member].is_up = False
-            s.peers[member].asked_blocks_ms = None
-            s.is_connectivity_stale = True
+        case Offered(blocks):
+            catch_up.on_offered(s, blocks)
+        case Rest():
+            s.is_resting = True
+            s.timers.stop()
+        case PeerUp() | PeerDown():
+            _on_link(s, event)
         case _:
             assert_never(event)
+
+
+def _on_link(s: State, event: PeerUp | PeerDown) -> None:
+    member = event.member
+    if isinstance(event, PeerUp):
+        _hear(s, member)
+        retransmission.send_status(s, member)
+        recovery.ask_head(s, member)
+        return
+    s.peers[member].is_up = False
+    s.peers[member].asked_blocks_ms = None
+    s.is_connectivity_stale = True
 
 
 def _hear(s: State, member: MemberIndex) -> None:
@@ -345,6 +367,8 @@ def _receive(s: State, sender: MemberIndex, message: Message) -> None:
     if not 0 <= sender < s.n or sender == s.me:
         return  # A link of a former epoch, or our own echo.
     _hear(s, sender)
+    if s.is_resting and not isinstance(message, Status | GetHead | GetBody | GetBlocks):
+        return
     match message:
         case PrePrepare() | Prepare() | Commit():
             normal_case.on_vote(s, sender, message)
@@ -369,13 +393,13 @@ def _receive_request_or_reply(
         case HeadReply():
             recovery.on_head_reply(s, sender, message)
         case GetBody():
-            recovery.on_get_body(s, sender, message)
+            catch_up.on_get_body(s, sender, message)
         case BodyReply():
-            recovery.on_body_reply(s, sender, message)
+            catch_up.on_body_reply(s, sender, message)
         case GetBlocks():
-            recovery.on_get_blocks(s, sender, message)
+            catch_up.on_get_blocks(s, sender, message)
         case Blocks():
-            recovery.on_blocks(s, sender, message)
+            catch_up.on_blocks(s, sender, message)
         case Shown():
             comparison.on_shown(s, sender, message)
         case _:
@@ -408,7 +432,7 @@ def _applied(s: State, event: Applied) -> None:
 
 
 def _settle(s: State) -> None:
-    while s.halted is None and s.applying is None:
+    while s.halted is None and s.applying is None and not s.is_resting:
         for rule in _RULES:
             if rule(s):
                 break

@@ -41,13 +41,23 @@ def send_status(s: State, to: MemberIndex) -> None:
         s.emit(Send(to, make_status(s)))
 
 
+def _send_head(s: State, to: MemberIndex) -> None:
+    """Tell one that is behind where the head is; also a follower does.
+
+    Who was a member until the last block may be the only one left that has it.
+    """
+    s.emit(Send(to, make_status(s)))
+
+
 def on_status(s: State, sender: MemberIndex, m: Status) -> None:
     """Note how far `sender` is, and send it what it lacks and we hold.
 
     One answer per member and half a retransmission interval: a flood earns no more.
     """
     s.claims(sender, m.slot.height)
-    if s.me is None or m.slot.epoch > s.epoch or m.slot.height > s.head.height:
+    if m.slot.epoch > s.epoch or m.slot.height > s.head.height:
+        return
+    if s.me is None and m.slot.height == s.head.height:
         return
     peer = s.peers[sender]
     interval_ms = s.config.retransmit_ms // 2
@@ -55,7 +65,7 @@ def on_status(s: State, sender: MemberIndex, m: Status) -> None:
         return
     before = len(s.effects)
     if m.slot.height < s.head.height:
-        send_status(s, sender)  # It will ask for the blocks.
+        _send_head(s, sender)  # It will ask for the blocks.
     else:
         _answer(s, sender, m)
     if len(s.effects) > before:

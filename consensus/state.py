@@ -146,6 +146,9 @@ class State:
         self.heads: dict[MemberIndex, Height] = {}
         """Learner: the head that each member gave in answer to `nonce`."""
         self.buffered: dict[MemberIndex, tuple[SealedBlock, ...]] = {}
+        self.offered: tuple[SealedBlock, ...] = ()
+        """By one who is no member."""
+        self.offered_ms: int | None = None
         self.behind_since_ms: int | None = None
         self.last_source = 0
         self.claimed_max = max((peer.claimed_height for peer in self.peers), default=0)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import final
 
+from consensus.catch_up import wanted_body
 from consensus.membership import Height, MemberIndex, View
-from consensus.recovery import heads_needed, wanted_body
+from consensus.recovery import heads_needed
 from consensus.state import State
 
 

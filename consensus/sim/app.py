@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
+from consensus.membership import Membership
+from consensus.sim.community import Activation, Charter, Community, decode_activation
 from consensus.sim.faults import PREFIX_MAX, TOLERANCE_MS
 from crypto.hashing import DIGEST_BYTES, Digest, tagged_hash
 
@@ -34,10 +36,13 @@ class Block:
     parent: Digest
     time_ms: int
     nonces: tuple[int, ...]
+    activation: Activation | None = None
+    """Of another member set, from the next height on."""
 
     def encode(self) -> bytes:
         head = _HEAD.pack(self.height, self.parent, self.time_ms, len(self.nonces))
-        return head + b"".join(nonce.to_bytes(4, "big") for nonce in self.nonces)
+        tail = b"" if self.activation is None else self.activation.encode()
+        return head + b"".join(nonce.to_bytes(4, "big") for nonce in self.nonces) + tail
 
 
 def decode_block(body: bytes) -> Block | None:
@@ -45,10 +50,18 @@ def decode_block(body: bytes) -> Block | None:
     if len(body) < _HEAD.size:
         return None
     height, parent, time_ms, count = _HEAD.unpack_from(body)
-    if len(body) != _HEAD.size + 4 * count:
+    end = _HEAD.size + 4 * count
+    activation = decode_activation(body[end:]) if len(body) > end else None
+    if len(body) < end or (len(body) > end and activation is None):
         return None
-    nonces = (int.from_bytes(body[i : i + 4], "big") for i in range(_HEAD.size, len(body), 4))
-    return Block(height=height, parent=Digest(parent), time_ms=time_ms, nonces=tuple(nonces))
+    nonces = tuple(int.from_bytes(body[i : i + 4], "big") for i in range(_HEAD.size, end, 4))
+    return Block(
+        height=height,
+        parent=Digest(parent),
+        time_ms=time_ms,
+        nonces=nonces,
+        activation=activation,
+    )
 
 
 def digest_of(body: bytes) -> Digest:
@@ -64,10 +77,11 @@ assert len(GENESIS_DIGEST) == DIGEST_BYTES
 class App:
     """State of one instance: what was executed, and what clients have handed in."""
 
-    def __init__(self, blocks: Iterable[Block]) -> None:
+    def __init__(self, blocks: Iterable[Block], charter: Charter) -> None:
         """Rebuild the state from the stored chain (the mempool is lost in a crash)."""
         self.executed: set[int] = set()
         self.pending: dict[int, None] = {}
+        self.community = Community(charter)
         self._time_ms = GENESIS_MS - PREFIX_MAX
         for block in blocks:
             self.apply(block)
@@ -76,13 +90,17 @@ class App:
         if nonce not in self.executed:
             self.pending[nonce] = None
 
-    def build(self, height: int, parent: Digest, clock_ms: int) -> Block | None:
-        """Make a block on the head from the oldest pending nonces; None if there are none."""
+    def build(
+        self, height: int, parent: Digest, clock_ms: int, activation: Activation | None = None
+    ) -> Block | None:
+        """Make a block on the head from the oldest pending nonces; None if it would be empty."""
         nonces = tuple(self.pending)[:NONCES_PER_BLOCK_MAX]
-        if not nonces:
+        if not nonces and activation is None:
             return None
         time_ms = max(clock_ms, self._time_ms + 1)
-        return Block(height=height, parent=parent, time_ms=time_ms, nonces=nonces)
+        return Block(
+            height=height, parent=parent, time_ms=time_ms, nonces=nonces, activation=activation
+        )
 
     def is_valid(self, block: Block, height: int, parent: Digest, *, clock_ms: int | None) -> bool:
         """Execute on an overlay; `clock_ms` is None for a carried proposal (rule 32)."""
@@ -90,15 +108,25 @@ class App:
             return False
         if clock_ms is not None and not self._is_timely(block.time_ms, clock_ms):
             return False
+        if block.activation is None:
+            if not block.nonces:
+                return False
+        elif not self.community.is_valid(block.activation, height):
+            return False
         is_new = self.executed.isdisjoint(block.nonces)
-        return is_new and 0 < len(set(block.nonces)) == len(block.nonces)
+        return is_new and len(set(block.nonces)) == len(block.nonces)
 
     def _is_timely(self, time_ms: int, clock_ms: int) -> bool:
         if time_ms == self._time_ms + 1:
             return True  # Clocks that wake behind the head must not halt the chain.
         return clock_ms - AGE_MS_MAX <= time_ms <= clock_ms + TOLERANCE_MS
 
+    def membership_after(self, block: Block) -> Membership:
+        """Who seals the block above `block`, which is the next one."""
+        return self.community.membership_after(block.height, block.activation)
+
     def apply(self, block: Block) -> None:
+        self.community.take(block.height, block.nonces, block.activation)
         self._time_ms = block.time_ms
         self.executed.update(block.nonces)
         for nonce in block.nonces:

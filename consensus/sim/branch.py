@@ -20,7 +20,7 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.replica import Replica
-from consensus.sim.cluster import Instance
+from consensus.sim.instance import Instance
 from consensus.sim.keys import ClusterKeys, StandInKeyring
 from consensus.state import Choice, Decision, State, Verdict
 

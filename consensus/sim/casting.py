@@ -4,7 +4,7 @@ import random
 from typing import TYPE_CHECKING
 
 from consensus.certificates import Head
-from consensus.membership import MemberIndex
+from consensus.membership import Height, MemberIndex
 from consensus.replica import Replica
 from consensus.sim.app import GENESIS_DIGEST, digest_of
 from consensus.sim.liar import Liar
@@ -12,18 +12,24 @@ from consensus.vote_log import Record
 
 if TYPE_CHECKING:
     from consensus.sim.cluster import Cluster
+    from consensus.sim.instance import Instance
 
 
 def cast_member(
-    cluster: "Cluster", index: int, head: Head, recovered: tuple[Record, ...]
+    cluster: "Cluster", instance: "Instance", recovered: tuple[Record, ...]
 ) -> Replica | Liar:
-    """Start instance `index` at a durable head with the records of its vote log."""
-    plan, member = cluster.plan, MemberIndex(cluster.plan.identities[index])
-    keyring = cluster.keys.keyring(member)
+    """Start an instance at its durable head with the records of its vote log."""
+    plan, index, blocks = cluster.plan, instance.index, instance.disk.blocks
+    genesis = Head(height=Height(0), digest=GENESIS_DIGEST, seal=None)
+    head = blocks[-1].head if blocks else genesis
+    membership = instance.app.community.membership
+    first = membership.first_height
+    keyring = cluster.keys.keyring(instance.member)
     if index in plan.liars:
-        return Liar(
+        newest = cluster.epochs.newest
+        liar = Liar(
             random.Random(plan.dice + index),
-            me=member,
+            me=MemberIndex(plan.identities[index]),
             keyring=keyring,
             domain=cluster.domain,
             membership=cluster.membership,
@@ -32,12 +38,16 @@ def cast_member(
             is_flooder=index in plan.flooders,
             is_disrupter=index in plan.disrupters,
         )
+        liar.follow(newest, cluster.epochs.domain(newest.epoch))
+        return liar
     return Replica(
         config=cluster.config,
         genesis_hash=GENESIS_DIGEST,
-        membership=cluster.membership,
+        membership=membership,
         head=head,
         keyring=keyring,
         recovered=recovered,
         digest_of=digest_of,
+        base_digest=blocks[first - 2].digest if first > 1 else GENESIS_DIGEST,
+        is_log_new=instance.disk.is_unproven,
     )

@@ -8,11 +8,9 @@ their own record of what was signed, so a bug in the core's verification cannot 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never, final
 
-from consensus.certificates import Kind, Seal, SignedVote, SigningDomain, Slot
-from consensus.config import TERM_BLOCKS
+from consensus.certificates import Kind, Seal, SignedVote, Slot
 from consensus.events import Evidence, Suspect
-from consensus.keyring import Keyring
-from consensus.membership import Height, Membership, Term
+from consensus.membership import Height
 from consensus.messages import (
     Commit,
     NewView,
@@ -23,7 +21,9 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.sim.app import GENESIS_DIGEST, decode_block, digest_of
+from consensus.sim.epochs import Epochs
 from consensus.sim.innocence import Innocence
+from consensus.sim.violation import InvariantViolation, certificate_size
 from consensus.vote_log import (
     CommitRecord,
     NewViewRecord,
@@ -34,30 +34,13 @@ from consensus.vote_log import (
 from consensus.wire import signed_core
 from crypto.hashing import Digest
 
-_PAYLOAD = SigningDomain.payload
-"""Held from the start, so that a mutant of the core does not change what is checked."""
-
-
-class InvariantViolation(AssertionError):
-    """A protocol property failed. The seed in the report replays it."""
-
-    def __init__(self, checker: str, message: str) -> None:
-        super().__init__(f"{checker}: {message}")
-        self.checker = checker
-
 
 def _short(digest: bytes) -> str:
     return digest.hex()[:8]
 
 
 def _slot_text(slot: Slot) -> str:
-    return f"term {slot.term} view {slot.view} height {slot.height}"
-
-
-def certificate_size(n: int) -> int:
-    """ceil((n + f + 1) / 2), computed apart from the core's `Quorum`."""
-    f = (n - 1) // 3
-    return -(-(n + f + 1) // 2)
+    return f"epoch {slot.epoch} term {slot.term} view {slot.view} height {slot.height}"
 
 
 @final
@@ -190,20 +173,9 @@ class Seals:
     A correct member's COMMIT must also be one that this member is known to have signed.
     """
 
-    def __init__(
-        self,
-        keyring: Keyring,
-        domain: SigningDomain,
-        membership: Membership,
-        sign_once: SignOnce,
-        byzantine: frozenset[int],
-    ) -> None:
-        self._keyring = keyring
-        self._domain = domain
-        self._membership = membership
-        self._certificate = certificate_size(membership.n)
+    def __init__(self, epochs: Epochs, sign_once: SignOnce) -> None:
+        self._epochs = epochs
         self._sign_once = sign_once
-        self._byzantine = byzantine
         self._seen: set[tuple[int, Digest, Seal]] = set()
 
     def on_apply(self, block: SealedBlock) -> None:
@@ -212,23 +184,17 @@ class Seals:
         if key in self._seen:
             return
         members = [member for member, _ in block.seal.signatures]
-        if len(set(members)) != self._certificate or len(members) != self._certificate:
+        enough = certificate_size(self._epochs.at(block.height).n)
+        if len(set(members)) != enough or len(members) != enough:
             raise InvariantViolation("seals", f"height {block.height} is sealed by {members}")
-        slot = Slot(
-            epoch=self._membership.epoch,
-            term=Term((block.height - 1) // TERM_BLOCKS),
-            view=block.seal.view,
-            height=block.height,
-        )
-        payload = _PAYLOAD(self._domain, Kind.COMMIT, slot, block.digest)
+        slot = self._epochs.commit_slot(block.height, block.seal.view)
         for member, signature in block.seal.signatures:
-            public = self._membership.members[member]
-            if not self._keyring.verify(public, payload, signature):
+            if not self._epochs.is_signed(Kind.COMMIT, slot, block.digest, member, signature):
                 raise InvariantViolation(
                     "seals", f"{_slot_text(slot)}: no valid COMMIT of member {member} in the seal"
                 )
             known = self._sign_once.has_signed(member, Kind.COMMIT, slot, block.digest)
-            if member not in self._byzantine and not known:
+            if not known and not self._epochs.is_faulty(slot.epoch, member):
                 raise InvariantViolation(
                     "seals", f"{_slot_text(slot)}: member {member} never signed that COMMIT"
                 )
@@ -270,23 +236,14 @@ class Validity:
 class Accusations:
     """A correct member suspects and convicts Byzantine members only (rule 36)."""
 
-    def __init__(
-        self,
-        keyring: Keyring,
-        domain: SigningDomain,
-        membership: Membership,
-        byzantine: frozenset[int],
-    ) -> None:
-        self._keyring = keyring
-        self._domain = domain
-        self._membership = membership
-        self._byzantine = byzantine
+    def __init__(self, epochs: Epochs) -> None:
+        self._epochs = epochs
         self.made = 0
 
-    def on_suspect(self, instance: int, suspect: Suspect) -> None:
-        """Check a suspicion of a correct instance, or raise."""
+    def on_suspect(self, instance: int, epoch: int, suspect: Suspect) -> None:
+        """Check a suspicion of a correct instance that is in `epoch`, or raise."""
         self.made += 1
-        if suspect.member not in self._byzantine:
+        if not self._epochs.is_faulty(epoch, suspect.member):
             raise InvariantViolation(
                 "accusations",
                 f"instance {instance} suspects correct member {suspect.member}: "
@@ -298,13 +255,11 @@ class Accusations:
         first, second = evidence.first, evidence.second
         self.made += 1
         for vote in (first, second):
-            payload = _PAYLOAD(self._domain, vote.kind, vote.slot, vote.digest)
-            public = self._membership.members[vote.sender]
-            if not self._keyring.verify(public, payload, vote.signature):
+            if not self._epochs.is_vote_signed(vote):
                 raise InvariantViolation("accusations", f"evidence of {instance} is not signed")
         if first.sender != second.sender or not _contradict(evidence):
             raise InvariantViolation("accusations", f"evidence of {instance} contradicts nothing")
-        if first.sender not in self._byzantine:
+        if not self._epochs.is_faulty(first.slot.epoch, first.sender):
             raise InvariantViolation("accusations", f"evidence against correct {first.sender}")
 
 
@@ -333,20 +288,14 @@ def _contradict(evidence: Evidence) -> bool:
 class Checkers:
     """All of them, called by the cluster; `instance` is always a correct one."""
 
-    def __init__(
-        self,
-        keyring: Keyring,
-        domain: SigningDomain,
-        membership: Membership,
-        byzantine: frozenset[int],
-    ) -> None:
-        self._membership = membership
+    def __init__(self, epochs: Epochs) -> None:
+        self._epochs = epochs
         self.sign_once = SignOnce()
         self._innocence = Innocence()
         self.agreement = Agreement()
         self.validity = Validity()
-        self.accusations = Accusations(keyring, domain, membership, byzantine)
-        self._seals = Seals(keyring, domain, membership, self.sign_once, byzantine)
+        self.accusations = Accusations(epochs)
+        self._seals = Seals(epochs, self.sign_once)
 
     def on_signed(self, message: Signed) -> None:
         """A correct member signed `message`: it was sent, or synced to the vote log."""
@@ -364,12 +313,7 @@ class Checkers:
     def on_prefix(self, block: SealedBlock) -> None:
         """A block of the chain that is there at the start: all that sealed it signed it."""
         self.validity.submitted.update(_nonces(block))
-        slot = Slot(
-            epoch=self._membership.epoch,
-            term=Term((block.height - 1) // TERM_BLOCKS),
-            view=block.seal.view,
-            height=block.height,
-        )
+        slot = self._epochs.commit_slot(block.height, block.seal.view)
         for member, signature in block.seal.signatures:
             self.sign_once.note(
                 SignedVote(
@@ -383,9 +327,13 @@ class Checkers:
         self.on_apply(0, block.height - 1, block)
 
     def on_apply(self, instance: int, applied: int, block: SealedBlock) -> None:
+        is_first = block.height > len(self.agreement.history)
         self.agreement.on_apply(instance, applied, block)
         self._seals.on_apply(block)
         self.validity.on_apply(block)
+        content = decode_block(block.body)
+        if is_first and content is not None:
+            self._epochs.on_decided(content)
 
 
 def _nonces(block: SealedBlock) -> tuple[int, ...]:

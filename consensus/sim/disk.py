@@ -8,6 +8,8 @@ turn a bit in it; whoever has such a disk is faulty.
 from collections import Counter
 from typing import Generic, TypeVar, final
 
+from consensus.sim.faults import LogDamage, LogLoss
+
 BlockT = TypeVar("BlockT")
 
 
@@ -26,6 +28,9 @@ class Disk(Generic[BlockT]):
         self._damaged_at: int | None = None
         self.is_full = False
         """No write goes through: whoever tries one stops."""
+        self.is_unproven = False
+        """Whether the log may lack what was promised: it was lost, or has never been told from
+        one that was. Durable, as the node's own mark is."""
 
     @property
     def log(self) -> bytes:
@@ -60,6 +65,22 @@ class Disk(Generic[BlockT]):
         if self.log:
             self._fired["log_lost"] += 1
         self.rewrite(b"")
+        self.is_unproven = True
+
+    def wipe(self) -> None:
+        """Forget the chain, too."""
+        self._fired["wiped"] += 1
+        self.lose_log()
+        self.blocks.clear()
+
+    def spoil(self, fault: LogLoss | LogDamage) -> None:
+        """Fail, while the process is down."""
+        if isinstance(fault, LogDamage):
+            self.damage(fault.place_permille, fault.bit)
+        elif fault.is_wiped:
+            self.wipe()
+        else:
+            self.lose_log()
 
     def damage(self, place_permille: int, bit: int) -> None:
         """Turn one bit of the log, once."""

@@ -6,6 +6,7 @@ a long quiet stretch. A plan is a value, so a failing one can be printed and sho
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import final
 
 FAULTS = (
@@ -32,48 +33,16 @@ FAULTS = (
     "false_answer",
     "mutation",
     "disk_full",
+    "wiped",
+    "admitted",
+    "evicted",
+    "rotated",
+    "reincarnated",
 )
 """Names under which a run counts how often each fault fired."""
 
-LOSS_PERMILLE_MAX = 300
-DUPLICATION_PERMILLE_MAX = 500
 TOLERANCE_MS = 2_000
 """How far ahead of a clock a fresh block's time may lie (the toy application's rule)."""
-SKEW_MS_MAX = 500
-DRIFT_PERMILLE_MAX = 10
-"""Two clocks stay within `TOLERANCE_MS` for 50 s, so that no correct primary is refused."""
-
-
-CENSORED_TOGETHER = (
-    ("Commit", "Blocks"),
-    ("Commit", "Blocks"),
-    ("Commit",),
-    ("Prepare",),
-    ("Prepare", "Blocks"),
-    ("PrePrepare",),
-    ("ViewChange",),
-    ("NewView",),
-    ("NewView", "ViewChange"),
-    ("HeadReply", "BodyReply"),
-    ("Status",),
-)
-"""Kinds that a censor stops; COMMITs without blocks, or who is left behind would just be told."""
-ROTATED_TOGETHER = (
-    ("Prepare",),
-    ("Prepare",),
-    ("Prepare", "Commit"),
-    ("Commit", "Blocks"),
-    ("NewView",),
-    ("NewView", "Prepare"),
-)
-"""Kinds that reach only a few in a round: one view prepares, decides or begins for them alone."""
-MUTED_TOGETHER = (
-    ("ViewChange",),
-    ("ViewChange", "NewView"),
-    ("PrePrepare", "Prepare", "Commit"),
-    ("Status",),
-)
-"""Kinds that some members cannot make heard in a round."""
 PREFIX_MAX = 15
 """One less than a term: the first hand-over can be anywhere in the run."""
 
@@ -189,6 +158,8 @@ class LogLoss:
     start_ms: int
     end_ms: int
     instance: int
+    is_wiped: bool = False
+    """Whether the chain is lost, too."""
 
 
 @final
@@ -235,6 +206,27 @@ class Question:
     instance: int
 
 
+class ChangeKind(Enum):
+    """What a change does to the member set."""
+
+    ADMIT = "admitted"
+    EVICT = "evicted"
+    ROTATE = "rotated"
+    REINCARNATE = "reincarnated"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of the member set that a client hands in; keys are numbers."""
+
+    kind: ChangeKind
+    key: int
+    """Who is admitted, or the member that it is about."""
+    new_key: int = 0
+    """That takes the place of `key`, where it rotates."""
+
+
 Fault = (
     Partition | Clog | Crash | Pause | Censor | Blackout | LogLoss | LogDamage | DiskFull | Question
 )
@@ -243,11 +235,16 @@ Fault = (
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """All that will go wrong in a run of the cluster `identities`."""
+    """All that will go wrong in a run of the cluster `identities`.
+
+    Keys have numbers: the founders' are 0..n-1, in the order of the keys, so that they are their
+    indexes in the first epoch; those of later members follow.
+    """
 
     n: int
+    """Founders."""
     identities: tuple[int, ...]
-    """Member index of each instance: 0..n-1, then the second instance of each twin."""
+    """Key of each instance: 0..n-1, the second instance of each twin, who comes later."""
     liars: tuple[int, ...]
     """Second instances that are no replicas but say anything."""
     flooders: tuple[int, ...] = ()
@@ -275,16 +272,34 @@ class FaultPlan:
     """The q correct instances that must make progress after healing."""
     told: tuple[int, ...]
     """The instances that clients reach after healing: a primary that is not censors, in effect."""
+    changes: tuple[Change, ...] = ()
+    """Of the member set; handed in as transactions with the nonces from CHANGE_NONCES_FIRST on."""
+    newcomers: int = 0
+    """Instances, the last ones, that are no founders'."""
 
     @property
     def twins(self) -> tuple[int, ...]:
-        """Member indexes that run twice, or run and lie: the Byzantine members."""
-        return self.identities[self.n :]
+        """Founders that run twice, or run and lie: the Byzantine members."""
+        return self.identities[self.n : len(self.identities) - self.newcomers]
+
+    @property
+    def seconds(self) -> range:
+        """The second instances of twins."""
+        return range(self.n, len(self.identities) - self.newcomers)
 
     @property
     def faulty(self) -> frozenset[int]:
-        """Member indexes, at most f, that are held to no property."""
+        """Founders, at most f of any member set, that are held to no property."""
         return frozenset((*self.twins, *self.unsound))
+
+    @property
+    def faulty_keys(self) -> frozenset[int]:
+        """Their keys, and those that take the place of these."""
+        found = set(self.faulty)
+        for change in self.changes:
+            if change.kind is ChangeKind.ROTATE and change.key in found:
+                found.add(change.new_key)
+        return frozenset(found)
 
     @property
     def has_blackout(self) -> bool:
@@ -320,6 +335,10 @@ class Profile:
     """Of the liars."""
     full_permille: int = 100
     """That disks run full, one after the other."""
+    changing_permille: int = 250
+    """That the member set changes."""
+    wiped_permille: int = 700
+    """Of the vote logs that are lost: that the chain is, too."""
     other_permille: int = 500
     """Of clogs, pauses, skew, loss, duplication and reordering, each."""
     is_gentle: bool = False
@@ -400,10 +419,20 @@ MUTATIONS = Profile(
     crash_permille=200,
 )
 FULL_DISKS = Profile(name="full_disks", full_permille=1000, faulty_permille=200)
+MEMBERS = Profile(
+    name="members",
+    changing_permille=1000,
+    crash_permille=400,
+    partition_permille=300,
+    censor_permille=200,
+    other_permille=300,
+)
 MIX = (
     *(DEFAULT,) * 8,
     MUTATIONS,
     FULL_DISKS,
+    MEMBERS,
+    MEMBERS,
     CENSORED,
     TWINS,
     LIARS,

@@ -13,11 +13,7 @@ from consensus.certificates import (
     Kind,
     PreparedCertificate,
     SignedVote,
-    SigningDomain,
-    Slot,
 )
-from consensus.keyring import Keyring
-from consensus.membership import MemberIndex, Membership
 from consensus.messages import (
     Blocks,
     BodyReply,
@@ -31,6 +27,7 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.sim.checkers import SignOnce
+from consensus.sim.epochs import Epochs
 from consensus.wire import signed_core
 
 
@@ -38,15 +35,11 @@ from consensus.wire import signed_core
 class Forger:
     """Tells what the faulty members of a cluster could say, given what others have signed."""
 
-    def __init__(
-        self, keyring: Keyring, domain: SigningDomain, membership: Membership, signed: SignOnce
-    ) -> None:
-        self._keyring = keyring
-        self._domain = domain
-        self._membership = membership
+    def __init__(self, epochs: Epochs, signed: SignOnce) -> None:
+        self._epochs = epochs
         self._signed = signed
 
-    def could_say(self, member: MemberIndex, message: Message) -> bool:
+    def could_say(self, key: bytes, message: Message) -> bool:
         """Whether each vote of another in `message` has been signed, or is not signed by it.
 
         False for bodies: they hold clients' transactions, which nobody can make up either.
@@ -54,33 +47,33 @@ class Forger:
         if isinstance(message, PrePrepare | BodyReply | Blocks):
             return False
         return all(
-            vote.sender == member or self._signed.has_noted(vote) or not self._is_signed(vote)
-            for vote in votes_in(message, self._membership)
+            self._is_own(vote, key)
+            or self._signed.has_noted(vote)
+            or not self._epochs.is_vote_signed(vote)
+            for vote in votes_in(message, self._epochs)
         )
 
-    def _is_signed(self, vote: SignedVote) -> bool:
-        if vote.sender >= self._membership.n:
-            return False
-        payload = self._domain.payload(vote.kind, vote.slot, vote.digest)
-        return self._keyring.verify(self._membership.members[vote.sender], payload, vote.signature)
+    def _is_own(self, vote: SignedVote, key: bytes) -> bool:
+        membership = self._epochs.of(vote.slot.epoch)
+        return membership is not None and membership.index_of(key) == vote.sender
 
 
-def votes_in(message: Message, membership: Membership) -> Iterator[SignedVote]:
+def votes_in(message: Message, epochs: Epochs) -> Iterator[SignedVote]:
     """All signed votes in a message, those in its proofs included."""
     match message:
         case Prepare() | Commit():
             yield signed_core(message)
         case ViewChange(head=head, prepared=prepared):
             yield signed_core(message)
-            yield from _of_seal(head, membership)
+            yield from _of_seal(head, epochs)
             if prepared is not None:
                 yield from prepare_votes(prepared)
         case NewView(view_changes=view_changes):
             yield signed_core(message)
             for view_change in view_changes:
-                yield from votes_in(view_change, membership)
+                yield from votes_in(view_change, epochs)
         case HeadReply(head=head, yours=yours):
-            yield from _of_seal(head, membership)
+            yield from _of_seal(head, epochs)
             yield from yours
         case Shown(vote):
             yield vote
@@ -96,15 +89,10 @@ def prepare_votes(certificate: PreparedCertificate) -> Iterator[SignedVote]:
         yield replace(first, kind=Kind.PREPARE, sender=sender, signature=signature)
 
 
-def _of_seal(head: Head, membership: Membership) -> Iterator[SignedVote]:
+def _of_seal(head: Head, epochs: Epochs) -> Iterator[SignedVote]:
     if head.seal is None:
         return
-    slot = Slot(
-        epoch=membership.epoch,
-        term=membership.term(head.height),
-        view=head.seal.view,
-        height=head.height,
-    )
+    slot = epochs.commit_slot(head.height, head.seal.view)
     for sender, signature in head.seal.signatures:
         yield SignedVote(
             kind=Kind.COMMIT, slot=slot, digest=head.digest, sender=sender, signature=signature

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import final
 
-from consensus.sim.checkers import InvariantViolation
 from consensus.sim.faults import FAULTS, MIX, PROFILES, FaultPlan, Profile
 from consensus.sim.minimise import minimise
 from consensus.sim.replay import fails
 from consensus.sim.trace import Step, describe
+from consensus.sim.violation import InvariantViolation
 from consensus.sim.world import World
 
 NS = (4, 5, 6, 7)

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import final
 
-from consensus.sim.checkers import InvariantViolation
 from consensus.sim.fuzz import run_seed
 from consensus.sim.mutants import MUTANTS, Mutant
 from consensus.sim.scenarios import SCENARIOS
+from consensus.sim.violation import InvariantViolation
 
 BUDGET_S = 60
 """A bug that survives more processor time than this counts as not caught."""

@@ -39,17 +39,19 @@ class StandInKeyring:
 
 @final
 class ClusterKeys:
-    """Keys of the `n` members of a run, in the order of their public keys."""
+    """Keys of a run: of its `n` founders in the order of their public keys, then `more`."""
 
-    def __init__(self, n: int, *, is_real: bool) -> None:
-        seeds = [tagged_hash(b"hearth/sim/key", i.to_bytes(2, "big")) for i in range(n)]
+    def __init__(self, n: int, *, more: int = 0, is_real: bool) -> None:
+        seeds = [tagged_hash(b"hearth/sim/key", i.to_bytes(2, "big")) for i in range(n + more)]
         self._real: list[NodeKey] | None = None
         if is_real:
-            self._real = sorted((NodeKey.from_seed(s) for s in seeds), key=lambda k: k.public)
+            keys = [NodeKey.from_seed(seed) for seed in seeds]
+            self._real = sorted(keys[:n], key=lambda k: k.public) + keys[n:]
             self.public = tuple(key.public for key in self._real)
             return
         self._secrets: dict[bytes, bytes] = {tagged_hash(b"hearth/sim/public", s): s for s in seeds}
-        self.public = tuple(sorted(self._secrets))
+        names = list(self._secrets)
+        self.public = (*sorted(names[:n]), *names[n:])
 
     def keyring(self, member: int) -> Keyring:
         """Return what the instances of `member` sign and verify with."""
@@ -60,7 +62,7 @@ class ClusterKeys:
         )
 
 
-@lru_cache(maxsize=32)
-def cluster_keys(n: int, *, is_real: bool = False) -> ClusterKeys:
-    """Return the keys of every run with `n` members (they are the same for each seed)."""
-    return ClusterKeys(n, is_real=is_real)
+@lru_cache(maxsize=64)
+def cluster_keys(n: int, more: int = 0, *, is_real: bool = False) -> ClusterKeys:
+    """Return the keys of every run with `n` founders (they are the same for each seed)."""
+    return ClusterKeys(n, more=more, is_real=is_real)

@@ -24,7 +24,7 @@ from consensus.certificates import (
 )
 from consensus.events import Broadcast, Effect, Event, Receive, Send
 from consensus.keyring import Keyring
-from consensus.membership import Height, MemberIndex, Membership, View
+from consensus.membership import Height, MemberIndex, Membership, Term, View
 from consensus.messages import (
     Blocks,
     BodyReply,
@@ -82,7 +82,8 @@ class Liar:
         self._me = me
         self._keyring = keyring
         self._domain = domain
-        self._membership = membership
+        self.membership = membership
+        """Of the epoch that it speaks of: the newest in which it is a member."""
         self._heads = [head]
         self._certificates: list[PreparedCertificate] = []
         self._view_changes: list[ViewChange] = []
@@ -95,6 +96,20 @@ class Liar:
         self._floods = rng.choice(((Kind.PREPARE,), (Kind.VIEW_CHANGE,), _FLOODED))
         self.wake_at: int | None = None
         self.view = View(0)
+        self.is_doubtful = False
+
+    def follow(self, membership: Membership, domain: SigningDomain) -> None:
+        """Another epoch begins; who is evicted goes on in its last one."""
+        me = membership.index_of(self._keyring.public)
+        if me is None or membership == self.membership:
+            return
+        self._me, self.membership, self._domain = me, membership, domain
+        others = [MemberIndex(i) for i in range(membership.n) if i != me]
+        self._victim = self._random.choice(others)
+
+    def _term(self, height: int) -> Term:
+        """Of a height, or of the epoch's first if it lies below."""
+        return self.membership.term(max(height, self.membership.first_height))
 
     def step(self, event: Event, _now_ms: int) -> tuple[Effect, ...]:
         """Remember what is heard, and sometimes lie."""
@@ -136,7 +151,7 @@ class Liar:
     def _spread(self, message: Message) -> Effect:
         if self._random.randrange(3) == 0:
             return Broadcast(message)
-        others = [MemberIndex(i) for i in range(self._membership.n) if i != self._me]
+        others = [MemberIndex(i) for i in range(self.membership.n) if i != self._me]
         return Send(self._random.choice(others), message)
 
     def _remember(self, message: Message) -> None:
@@ -165,7 +180,7 @@ class Liar:
         if isinstance(request, GetHead):
             answer = HeadReply(
                 nonce=request.nonce,
-                epoch=self._membership.epoch,
+                epoch=self.membership.epoch,
                 head=self._forged_head(),
                 yours=(),
             )
@@ -180,7 +195,7 @@ class Liar:
 
     def _false_seal(self) -> Seal:
         """By q members, none of whom has signed."""
-        members = range(self._membership.quorum.certificate)
+        members = range(self.membership.quorum.certificate)
         return Seal(view=View(self._random.randrange(3)), signatures=self._noise(members))
 
     def _flood(self) -> tuple[Effect, ...]:
@@ -203,8 +218,8 @@ class Liar:
         heard = self._votes[-1].slot.height if self._votes else self._heads[-1].height + 1
         height = Height(heard + 1)
         slot = Slot(
-            epoch=self._membership.epoch,
-            term=self._membership.term(height),
+            epoch=self.membership.epoch,
+            term=self._term(height),
             view=View(view),
             height=height,
         )
@@ -260,7 +275,7 @@ class Liar:
         if self._random.randrange(2):
             by_sender |= {m.sender: m for m in self._forged_view_changes(wanted.view)}
         chosen = sorted(by_sender.values(), key=lambda m: m.sender)
-        count = self._membership.quorum.certificate - (self._random.randrange(4) == 0)
+        count = self.membership.quorum.certificate - (self._random.randrange(4) == 0)
         proof = tuple(chosen[:count])
         slot = replace(wanted, height=Height(0))
         signature = self._sign(Kind.NEW_VIEW, slot, new_view_digest(proof))
@@ -277,13 +292,13 @@ class Liar:
                 sender=MemberIndex(i),
                 signature=self._random.randbytes(64),
             )
-            for i in range(self._membership.n)
+            for i in range(self.membership.n)
         ]
 
     def _forged_head(self) -> Head:
         """A step above a true one, under a seal of noise."""
         below = self._random.choice(self._heads)
-        signatures = self._noise(range(self._membership.quorum.certificate))
+        signatures = self._noise(range(self.membership.quorum.certificate))
         return Head(
             height=Height(below.height + 1),
             digest=Digest(self._random.randbytes(32)),
@@ -299,9 +314,9 @@ class Liar:
         digest = Digest(self._random.randbytes(32))
         if self._votes and self._random.randrange(2):
             digest = self._random.choice(self._votes).digest
-        primary = self._membership.primary(slot.term, slot.view)
+        primary = self.membership.primary(slot.term, slot.view)
         signature = self._sign(Kind.PRE_PREPARE, slot, digest)
-        others = [i for i in range(self._membership.n) if i != primary]
+        others = [i for i in range(self.membership.n) if i != primary]
         return PreparedCertificate(
             pre_prepare=SignedVote(
                 kind=Kind.PRE_PREPARE,
@@ -310,7 +325,7 @@ class Liar:
                 sender=primary,
                 signature=signature,
             ),
-            prepares=self._noise(others[: self._membership.quorum.certificate - 1]),
+            prepares=self._noise(others[: self.membership.quorum.certificate - 1]),
         )
 
     def _false_signature(self) -> list[Message]:
@@ -340,7 +355,7 @@ class Liar:
             GetHead(digest),
             HeadReply(
                 nonce=digest,
-                epoch=self._membership.epoch,
+                epoch=self.membership.epoch,
                 head=Head(height=height, digest=digest, seal=seal),
                 yours=(),
             ),
@@ -386,8 +401,8 @@ class Liar:
 
     def _view_slot(self, head: Head, view: View) -> Slot:
         return Slot(
-            epoch=self._membership.epoch,
-            term=self._membership.term(head.height + 1),
+            epoch=self.membership.epoch,
+            term=self._term(head.height + 1),
             view=view,
             height=head.height,
         )
@@ -405,8 +420,12 @@ class Liar:
     def _near(self, slot: Slot) -> Slot:
         view = max(0, slot.view + self._random.choice((0, 0, 0, -1, 1)))
         height = max(1, slot.height + self._random.choice((0, 0, 0, 1)))
-        term = self._membership.term(height)
-        return replace(slot, term=term, view=View(view), height=Height(height))
+        return Slot(
+            epoch=self.membership.epoch,
+            term=self._term(height),
+            view=View(view),
+            height=Height(height),
+        )
 
     def _own_slot(self, slot: Slot) -> Slot:
         """A slot near by in a view of which it is the primary, if it can be."""
@@ -414,8 +433,8 @@ class Liar:
 
     def _led(self, slot: Slot) -> Slot:
         """The slot in the next view of which it is the primary."""
-        for view in range(slot.view, slot.view + self._membership.n):
-            if self._membership.primary(slot.term, view) == self._me:
+        for view in range(slot.view, slot.view + self.membership.n):
+            if self.membership.primary(slot.term, view) == self._me:
                 return replace(slot, view=View(view))
         return slot
 

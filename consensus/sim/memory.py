@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from consensus.sim.checkers import InvariantViolation
+from consensus.sim.violation import InvariantViolation
 
 OBJECTS_BASE: Final = 1_000
 OBJECTS_PER_MEMBER_SQUARED: Final = 60

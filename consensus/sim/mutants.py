@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from consensus import (
+    catch_up,
     comparison,
     normal_case,
     pacemaker,
@@ -153,7 +154,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "8",
         "blocks that were applied before are applied again",
-        _swap(recovery.take_block, bugs.take_any_block),
+        _swap(catch_up.take_block, bugs.take_any_block),
         name="applied_twice",
     ),
     _mutant(
@@ -231,7 +232,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "20",
         "blocks of others are applied without a look at their seals",
-        _swap(recovery.take_block, bugs.take_unsealed_block),
+        _swap(catch_up.take_block, bugs.take_unsealed_block),
         name="unsealed_blocks_believed",
         scenario="forged_blocks",
         profile=LIARS,

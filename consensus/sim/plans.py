@@ -5,15 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from consensus.sim.changes import add_changes
 from consensus.sim.faults import (
-    CENSORED_TOGETHER,
-    DRIFT_PERMILLE_MAX,
-    DUPLICATION_PERMILLE_MAX,
-    LOSS_PERMILLE_MAX,
-    MUTED_TOGETHER,
     PREFIX_MAX,
-    ROTATED_TOGETHER,
-    SKEW_MS_MAX,
     Blackout,
     Censor,
     Clog,
@@ -30,6 +24,41 @@ from consensus.sim.faults import (
     Question,
 )
 
+LOSS_PERMILLE_MAX = 300
+DUPLICATION_PERMILLE_MAX = 500
+SKEW_MS_MAX = 500
+DRIFT_PERMILLE_MAX = 10
+"""Two clocks stay within `TOLERANCE_MS` for 50 s, so that no correct primary is refused."""
+CENSORED_TOGETHER = (
+    ("Commit", "Blocks"),
+    ("Commit", "Blocks"),
+    ("Commit",),
+    ("Prepare",),
+    ("Prepare", "Blocks"),
+    ("PrePrepare",),
+    ("ViewChange",),
+    ("NewView",),
+    ("NewView", "ViewChange"),
+    ("HeadReply", "BodyReply"),
+    ("Status",),
+)
+"""Kinds that a censor stops; COMMITs without blocks, or who is left behind would just be told."""
+ROTATED_TOGETHER = (
+    ("Prepare",),
+    ("Prepare",),
+    ("Prepare", "Commit"),
+    ("Commit", "Blocks"),
+    ("NewView",),
+    ("NewView", "Prepare"),
+)
+"""Kinds that reach only a few in a round: one view prepares, decides or begins for them alone."""
+MUTED_TOGETHER = (
+    ("ViewChange",),
+    ("ViewChange", "NewView"),
+    ("PrePrepare", "Prepare", "Commit"),
+    ("Status",),
+)
+"""Kinds that some members cannot make heard in a round."""
 OUTAGE_MS = (17_000, 20_000)
 """A blackout outlasts the age that a fresh block may have, by more than clocks differ."""
 ROUND_MS = (150, 250, 300, 350, 500)
@@ -122,7 +151,14 @@ def _add_newer(plan: FaultPlan, profile: Profile) -> FaultPlan:
             ):
                 full.append(DiskFull(start_ms=start, end_ms=end, instance=instance))
     disrupters = tuple(i for i in plan.liars if enabled(profile.disrupter_permille))
-    return replace(plan, faults=(*plan.faults, *full), disrupters=disrupters)
+    faults = tuple(
+        replace(fault, is_wiped=True)
+        if isinstance(fault, LogLoss) and enabled(profile.wiped_permille)
+        else fault
+        for fault in plan.faults
+    )
+    plan = replace(plan, faults=(*faults, *full), disrupters=disrupters)
+    return add_changes(rng, plan) if enabled(profile.changing_permille) else plan
 
 
 def _black_out(rng: random.Random, plan: FaultPlan) -> FaultPlan:

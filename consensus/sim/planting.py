@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-_JUDGES = ("bugs", "checkers", "hunt", "mutants", "planting", "proofs")
+_JUDGES = ("bugs", "checkers", "epochs", "hunt", "mutants", "planting", "proofs")
 _KEPT = frozenset(f"consensus.sim.{name}" for name in _JUDGES)
 """They hold the originals whatever is planted."""
 

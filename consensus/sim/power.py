@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import final
 
-from consensus.events import Event, PeerUp, Receive, Tick
+from consensus.events import Event, PeerUp, Tick
 from consensus.membership import MemberIndex
 from consensus.messages import Message
-from consensus.sim.checkers import InvariantViolation
 from consensus.sim.cluster import Cluster
+from consensus.sim.community import Ready
 from consensus.sim.faults import Crash
 from consensus.sim.stage import calm_plan
+from consensus.sim.trace import Said
+from consensus.sim.violation import InvariantViolation
 
 NONCES = 6
 """Transactions of a run: some three to six blocks."""
@@ -131,7 +133,11 @@ class PowerRun:
 
     # What the cluster tells its driver.
 
-    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
+    def entered(self, instance: int) -> None:
+        """The member set does not change."""
+
+    def send(self, source: int, member: int | None, message: Said) -> None:
+        assert not isinstance(message, Ready), "the member set does not change"
         for target in range(self._n):
             if target != source and member in (None, target):
                 self._in_flight.append((source, target, message))
@@ -217,8 +223,7 @@ class PowerRun:
             place = self._random.randrange(total)
             if place < len(self._in_flight):
                 source, target, message = self._in_flight.pop(place)
-                event = Receive(MemberIndex(source), message)
-                self.instances[target].step(event, self._now_ms)
+                self.instances[target].receive(source, message, self._now_ms)
             else:
                 self._answer(*self._answers.pop(place - len(self._in_flight)))
 

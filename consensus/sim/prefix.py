@@ -4,9 +4,9 @@ from consensus.certificates import Kind, Seal, SigningDomain, Slot
 from consensus.membership import Height, MemberIndex, Membership, View
 from consensus.messages import SealedBlock
 from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, Block, digest_of
-from consensus.sim.checkers import certificate_size
 from consensus.sim.faults import PREFIX_MAX
 from consensus.sim.keys import ClusterKeys
+from consensus.sim.violation import certificate_size
 from crypto.hashing import Digest
 
 PREFIX_NONCES_FIRST = 2_000_000

@@ -4,48 +4,38 @@
 views, the choice that binds them, the quarantine after a start, and the vote log itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
-from consensus.certificates import PreparedCertificate, SignedVote, SigningDomain, Slot
+from consensus.certificates import PreparedCertificate, SignedVote, Slot
 from consensus.errors import DoubleSign
-from consensus.keyring import Keyring
-from consensus.membership import Membership
 from consensus.messages import NewView, PrePrepare, ViewChange
+from consensus.replica import Replica
 from consensus.signer import Signer
-from consensus.sim.checkers import InvariantViolation, SignOnce, certificate_size
+from consensus.sim.app import digest_of
+from consensus.sim.checkers import SignOnce, own_messages
+from consensus.sim.epochs import Epochs
 from consensus.sim.forgery import prepare_votes
-from consensus.vote_log import CommitRecord, NewViewRecord, ProposalRecord, Record
+from consensus.sim.violation import InvariantViolation, certificate_size
+from consensus.vote_log import CommitRecord, NewViewRecord, ProposalRecord, Record, record_slot
 from consensus.wire import signed_core
 from crypto.hashing import Digest
 
-_PAYLOAD = SigningDomain.payload
-"""Held from the start, so that a mutant of the core does not change what is checked."""
-
 
 def _place(slot: Slot) -> str:
-    return f"term {slot.term} view {slot.view} height {slot.height}"
+    return f"epoch {slot.epoch} term {slot.term} view {slot.view} height {slot.height}"
 
 
 @final
 class Proofs:
     """A correct member's records rest on true signatures, and it votes as they bind it."""
 
-    def __init__(
-        self,
-        keyring: Keyring,
-        domain: SigningDomain,
-        membership: Membership,
-        sign_once: SignOnce,
-        byzantine: frozenset[int],
-    ) -> None:
-        self._keyring = keyring
-        self._domain = domain
-        self._membership = membership
-        self._certificate = certificate_size(membership.n)
+    def __init__(self, epochs: Epochs, sign_once: SignOnce) -> None:
+        self._epochs = epochs
         self._sign_once = sign_once
-        self._byzantine = byzantine
         self._seen: set[PreparedCertificate | NewView] = set()
+        self._entered: set[tuple[int, int, int, int]] = set()
+        """(member, epoch, term, view): views whose NEW-VIEW is in that member's log."""
         self._bound: dict[tuple[int, int, int, int, int], Digest] = {}
         """(member, epoch, term, view, height) -> the digest that its NEW-VIEW binds it to."""
 
@@ -70,12 +60,11 @@ class Proofs:
         where = f"{_place(first.slot)}: certificate of member {member}"
         senders = [sender for sender, _ in certificate.prepares]
         sizes = (len({first.sender, *senders}), 1 + len(senders))
-        if sizes != (self._certificate, self._certificate):
+        enough = self._enough(first.slot)
+        if sizes != (enough, enough):
             raise InvariantViolation("certificates", f"{where} has votes by {senders}")
         for vote in prepare_votes(certificate):
-            payload = _PAYLOAD(self._domain, vote.kind, vote.slot, vote.digest)
-            public = self._membership.members[vote.sender]
-            if not self._keyring.verify(public, payload, vote.signature):
+            if not self._epochs.is_vote_signed(vote):
                 raise InvariantViolation("certificates", f"{where}: {vote.sender} signed no such")
             self._require_known(vote, "certificates", where)
         self._seen.add(certificate)
@@ -83,12 +72,13 @@ class Proofs:
     def _on_new_view(self, new_view: NewView, member: int) -> None:
         """Q members asked for the view, as they are known to have signed (rule 1)."""
         slot = new_view.slot
+        self._entered.add((member, slot.epoch, slot.term, slot.view))
         self._bind(new_view, member)
         if new_view in self._seen:
             return
         where = f"term {slot.term} view {slot.view}: NEW-VIEW entered by member {member}"
-        proof = new_view.view_changes
-        if len({m.sender for m in proof}) != self._certificate or len(proof) != self._certificate:
+        proof, enough = new_view.view_changes, self._enough(slot)
+        if len({m.sender for m in proof}) != enough or len(proof) != enough:
             raise InvariantViolation("new_view", f"{where} is by {[m.sender for m in proof]}")
         for view_change in proof:
             asked = view_change.slot
@@ -97,8 +87,15 @@ class Proofs:
             self._require_known(signed_core(view_change), "new_view", where)
         self._seen.add(new_view)
 
+    def _enough(self, slot: Slot) -> int:
+        membership = self._epochs.of(slot.epoch)
+        if membership is None:
+            raise InvariantViolation("epochs", f"{_place(slot)}: that epoch has not begun")
+        return certificate_size(membership.n)
+
     def _require_known(self, vote: SignedVote, checker: str, where: str) -> None:
-        if vote.sender not in self._byzantine and not self._sign_once.has_noted(vote):
+        is_faulty = self._epochs.is_faulty(vote.slot.epoch, vote.sender)
+        if not is_faulty and not self._sign_once.has_noted(vote):
             raise InvariantViolation(
                 checker, f"{where}: member {vote.sender} never signed its {vote.kind.name}"
             )
@@ -114,6 +111,11 @@ class Proofs:
 
     def _on_vote(self, proposal: PrePrepare, member: int) -> None:
         slot = proposal.slot
+        place = (member, slot.epoch, slot.term, slot.view)
+        if slot.view > 0 and place not in self._entered:
+            raise InvariantViolation(
+                "entered", f"{_place(slot)}: member {member} votes in a view that nobody proved"
+            )
         bound = self._bound.get((member, slot.epoch, slot.term, slot.view, slot.height))
         if bound is not None and bound != proposal.digest:
             raise InvariantViolation(
@@ -130,20 +132,6 @@ def _certificates(view_changes: Iterable[ViewChange], height: int) -> list[Prepa
 
 def _view(certificate: PreparedCertificate) -> int:
     return certificate.slot.view
-
-
-def require_awake(member: int, shown: int, n: int) -> None:
-    """Raise unless q members, itself included, have shown a head to one that signs (rule 19).
-
-    Args:
-        member: a correct member that has just signed something new.
-        shown: other members whose HEAD-REPLY reached it since it started.
-        n: members.
-    """
-    if shown + 1 < certificate_size(n):
-        raise InvariantViolation(
-            "learner", f"member {member} voted when {shown} others had shown it their heads"
-        )
 
 
 def require_same_again(signer: Signer, vote: SignedVote, other: Digest) -> None:
@@ -163,3 +151,25 @@ def require_same_again(signer: Signer, vote: SignedVote, other: Digest) -> None:
     except DoubleSign:
         return
     raise InvariantViolation("signer", f"{name}: another digest was signed, too")
+
+
+def question(replica: Replica, records: Sequence[Record], index_in: Callable[[int], int]) -> None:
+    """Ask a signer once more for the newest vote of each kind that still binds, or raise.
+
+    Args:
+        replica: whose signer is asked.
+        records: its vote log.
+        index_in: its index in an epoch.
+    """
+    signer = vars(replica)["_s"].signer
+    asked: set[int] = set()
+    for record in reversed(records):
+        slot = record_slot(record)
+        is_vote = isinstance(record, ProposalRecord | CommitRecord)
+        is_void = slot.height <= replica.head.height if is_vote else slot.term < replica.term
+        if is_void or slot.epoch != replica.epoch or record.TAG in asked or signer is None:
+            continue
+        asked.add(record.TAG)
+        for message in own_messages(record, index_in(slot.epoch)):
+            vote = signed_core(message)
+            require_same_again(signer, vote, digest_of(vote.digest))

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from typing import assert_never, final
 
-from consensus.events import Event, PeerDown, PeerUp, Receive, Tick
-from consensus.membership import MemberIndex
-from consensus.messages import Message
-from consensus.sim.checkers import InvariantViolation
-from consensus.sim.cluster import Cluster, Instance
+from consensus.events import Event, Tick
+from consensus.sim.cluster import Cluster
+from consensus.sim.community import Ready
 from consensus.sim.faults import FaultPlan
 from consensus.sim.forgery import Forger
+from consensus.sim.instance import Instance
 from consensus.sim.trace import (
     Answer,
     Ask,
     Deliver,
     Link,
+    Said,
     Spoil,
     Start,
     Step,
@@ -23,6 +23,7 @@ from consensus.sim.trace import (
     Wake,
     fingerprint,
 )
+from consensus.sim.violation import InvariantViolation
 
 
 @final
@@ -37,14 +38,9 @@ class Replay:
     def __init__(self, plan: FaultPlan, *, is_real: bool = False) -> None:
         self._cluster = Cluster(plan, self, is_real=is_real)
         cluster = self._cluster
-        self._forger = Forger(
-            cluster.keys.keyring(0),
-            cluster.domain,
-            cluster.membership,
-            cluster.checkers.sign_once,
-        )
+        self._forger = Forger(cluster.epochs, cluster.checkers.sign_once)
         self._liars = {cluster.instances[i].member for i in plan.liars}
-        self._sent: set[tuple[MemberIndex, MemberIndex | None, str]] = set()
+        self._sent: set[tuple[int, int | None, str]] = set()
 
     def run(self, steps: Sequence[Step]) -> None:
         """Take the steps.
@@ -57,9 +53,9 @@ class Replay:
 
     # What the cluster tells its driver.
 
-    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
+    def send(self, source: int, key: int | None, message: Said) -> None:
         sender = self._cluster.instances[source].member
-        self._sent.add((sender, member, fingerprint(message)))
+        self._sent.add((sender, key, fingerprint(message)))
 
     def request(self, instance: int, answer: Event) -> None:
         """Nothing to plan: the steps say when the answer comes."""
@@ -67,18 +63,23 @@ class Replay:
     def stopped(self, instance: int) -> None:
         """Nothing to plan: the steps say who notices."""
 
-    def _can_arrive(self, sender: MemberIndex, target: MemberIndex, message: Message) -> bool:
+    def entered(self, instance: int) -> None:
+        """Nothing to plan: the steps say who notices."""
+
+    def _can_arrive(self, sender: int, target: int, message: Said) -> bool:
         name = fingerprint(message)
         if (sender, None, name) in self._sent or (sender, target, name) in self._sent:
             return True
-        return sender in self._liars and self._forger.could_say(sender, message)
+        if sender not in self._liars or isinstance(message, Ready):
+            return False
+        return self._forger.could_say(self._cluster.charter.public[sender], message)
 
     def _take(self, step: Step) -> None:
         instance = self._cluster.instances[step.instance]
         match step:
             case Deliver(at, _, sender, message):
                 if self._can_arrive(sender, instance.member, message):
-                    instance.step(Receive(sender, message), at)
+                    instance.receive(sender, message, at)
             case Wake(at):
                 instance.step(Tick(), at)
             case Answer(at, _, event):
@@ -86,8 +87,8 @@ class Replay:
             case Submit(at, _, nonce):
                 self._cluster.checkers.validity.submitted.add(nonce)
                 instance.submit(nonce, at)
-            case Link(at, _, member, is_up):
-                instance.step(PeerUp(member) if is_up else PeerDown(member), at)
+            case Link(at, _, key, is_up):
+                instance.link(key, at, is_up=is_up)
             case _:
                 _take_rare(instance, step)
 

@@ -23,9 +23,9 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.sim.app import AGE_MS_MAX, digest_of
-from consensus.sim.checkers import InvariantViolation
 from consensus.sim.memory import require_bounded
 from consensus.sim.stage import Stage, dropping, without
+from consensus.sim.violation import InvariantViolation
 from consensus.wire import signed_core
 
 PATIENCE_MS = 2_000

@@ -9,14 +9,17 @@ from dataclasses import replace
 from typing import final
 
 from consensus.certificates import Head, Kind, SigningDomain, Slot
-from consensus.events import Event, PeerUp, Receive, Tick
+from consensus.events import Event, PeerUp, Tick
 from consensus.membership import Epoch, Height, MemberIndex, Term, View
 from consensus.messages import Commit, Message, NewView, Prepare, PrePrepare, ViewChange
 from consensus.signer import Signer
 from consensus.sim.app import GENESIS_DIGEST, GENESIS_MS, Block, digest_of
-from consensus.sim.checkers import InvariantViolation
-from consensus.sim.cluster import Cluster, Instance
+from consensus.sim.cluster import Cluster
+from consensus.sim.community import Ready
 from consensus.sim.faults import Crash, FaultPlan, LinkQuality
+from consensus.sim.instance import Instance
+from consensus.sim.trace import Said
+from consensus.sim.violation import InvariantViolation
 from consensus.wire import new_view_digest, view_change_digest
 
 Allow = Callable[[int, int, Message], bool]
@@ -70,11 +73,12 @@ class Stage:
 
     # What the cluster tells its driver.
 
-    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
+    def send(self, source: int, key: int | None, message: Said) -> None:
+        assert not isinstance(message, Ready), "the member set does not change"
         own = MemberIndex(source)
         self.sent.append((own, message))
         for target in self.members:
-            if target != own and member in (None, target):
+            if target != own and key in (None, target):
                 self._in_flight.append((own, target, message))
 
     def request(self, instance: int, answer: Event) -> None:
@@ -82,6 +86,9 @@ class Stage:
 
     def stopped(self, instance: int) -> None:
         self._answers = [(i, answer) for i, answer in self._answers if i != instance]
+
+    def entered(self, instance: int) -> None:
+        """The member set does not change."""
 
     # What a script does.
 
@@ -117,7 +124,7 @@ class Stage:
 
     def deliver(self, source: int, target: int, message: Message) -> None:
         """Let one message of one's own making arrive."""
-        self.instance(target).step(Receive(MemberIndex(source), message), self.now_ms)
+        self.instance(target).receive(source, message, self.now_ms)
 
     def settle(self, allow: Allow = everything) -> None:
         """Deliver, answer and repeat until nothing is under way; what is not allowed is lost."""

@@ -7,7 +7,6 @@ from marshal import dumps
 from typing import Any, final
 
 from consensus.events import Applied, Built, Event, NothingToBuild, Validated
-from consensus.membership import MemberIndex
 from consensus.messages import (
     Commit,
     GetBlocks,
@@ -18,8 +17,12 @@ from consensus.messages import (
     Status,
     ViewChange,
 )
+from consensus.sim.community import Ready
 from consensus.sim.faults import Crash, DiskFreed, DiskFull, LogDamage, LogLoss
 from consensus.wire import encode_message
+
+Said = Message | Ready
+"""What instances send each other: the replica's messages, and their shells' READYs."""
 
 
 @final
@@ -29,8 +32,9 @@ class Deliver:
 
     at_ms: int
     instance: int
-    sender: MemberIndex
-    message: Message
+    sender: int
+    """Key of the holder over whose link it comes."""
+    message: Said
 
 
 @final
@@ -69,7 +73,8 @@ class Link:
 
     at_ms: int
     instance: int
-    member: MemberIndex
+    member: int
+    """A key."""
     is_up: bool
 
 
@@ -114,7 +119,7 @@ class Ask:
 Step = Deliver | Wake | Answer | Submit | Link | Stop | Start | Spoil | Ask
 
 
-def fingerprint(message: Message) -> str:
+def fingerprint(message: Said) -> str:
     """A short name of the message's content, the same in every process."""
     if isinstance(message, PrePrepare | Prepare | Commit | ViewChange | NewView):
         return message.signature[:8].hex()
@@ -122,6 +127,8 @@ def fingerprint(message: Message) -> str:
         message, Status
     ):  # Most messages are: the wire's bytes would take ten times as long.
         return blake2b(dumps(_fields(message), 2), digest_size=8).hexdigest()
+    if isinstance(message, Ready):
+        return message.signature[:8].hex()
     return blake2b(encode_message(message), digest_size=8).hexdigest()
 
 
@@ -182,7 +189,7 @@ def _describe(step: Step) -> str:
             return f"{where}its signer is asked again"
 
 
-def describe_message(message: Message) -> str:
+def describe_message(message: Said) -> str:
     """One line for a reader: kind, slot and the first digits of the digest."""
     name = type(message).__name__
     match message:
@@ -200,6 +207,8 @@ def describe_message(message: Message) -> str:
             return f"{name} t{slot.term} v{slot.view} by {senders}"
         case Status(slot=slot):
             return f"{name} t{slot.term} v{slot.view} asked {message.asked} on h{slot.height}"
+        case Ready(change, key, height):
+            return f"{name} of key {key} for change {change} at h{height}"
         case GetBlocks(from_height):
             return f"{name} from h{from_height}"
         case _:

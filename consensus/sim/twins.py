@@ -22,7 +22,7 @@ from marshal import dumps
 from typing import final
 
 from consensus.config import ConsensusConfig
-from consensus.events import Event, PeerUp, Receive, Tick
+from consensus.events import Event, PeerUp, Tick
 from consensus.membership import MemberIndex
 from consensus.messages import (
     BodyReply,
@@ -36,9 +36,11 @@ from consensus.messages import (
 )
 from consensus.replica import Replica
 from consensus.sim.branch import fork, name_of, value_of
-from consensus.sim.checkers import InvariantViolation
 from consensus.sim.cluster import Cluster
+from consensus.sim.community import Ready
 from consensus.sim.stage import calm_plan
+from consensus.sim.trace import Said
+from consensus.sim.violation import InvariantViolation
 from consensus.state import State
 
 ALL = -1
@@ -144,7 +146,11 @@ class TwinCluster:
 
     # What the cluster tells its driver.
 
-    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
+    def entered(self, instance: int) -> None:
+        """The member set does not change."""
+
+    def send(self, source: int, member: int | None, message: Said) -> None:
+        assert not isinstance(message, Ready), "the member set does not change"
         own = self.instances[source].member
         for target, instance in enumerate(self.instances):
             if instance.member != own and member in (None, instance.member):
@@ -250,7 +256,7 @@ class TwinCluster:
             for source, target, message in now:
                 self.messages += 1
                 sender = self.instances[source].member
-                self.instances[target].step(Receive(sender, message), self.now_ms)
+                self.instances[target].receive(sender, message, self.now_ms)
             answers, self._answers = self._answers, []
             for i, answer in answers:
                 self.instances[i].answer(answer, self.now_ms)

@@ -10,12 +10,9 @@ from collections import Counter
 from heapq import heappop, heappush
 from typing import final
 
-from consensus.events import Event, PeerDown, PeerUp, Receive, Tick
-from consensus.membership import MemberIndex
-from consensus.messages import Message
-from consensus.replica import Replica
-from consensus.sim.checkers import InvariantViolation, certificate_size
-from consensus.sim.cluster import Cluster, Instance
+from consensus.events import Event, Tick
+from consensus.sim.aftermath import Core, require_quiet, view_of, why_stuck
+from consensus.sim.cluster import Cluster
 from consensus.sim.faults import (
     DEFAULT,
     Blackout,
@@ -36,11 +33,13 @@ from consensus.sim.memory import require_bounded
 from consensus.sim.network import PERFECT, Network
 from consensus.sim.plans import draw_plan
 from consensus.sim.result import RunResult
+from consensus.sim.seat import holders
 from consensus.sim.trace import (
     Answer,
     Ask,
     Deliver,
     Link,
+    Said,
     Spoil,
     Start,
     Stop,
@@ -49,6 +48,7 @@ from consensus.sim.trace import (
     Wake,
     fingerprint,
 )
+from consensus.sim.violation import InvariantViolation, certificate_size
 
 LIVENESS_MS_MAX = 15_000
 """Virtual time in which the healed core must have executed everything."""
@@ -57,6 +57,8 @@ FEW_TOLD_MS_MAX = 40_000
 FRESH_NONCES = 3
 FRESH_NONCES_FIRST = 1_000_000
 """Transactions that come only after healing."""
+CHANGING_SETTLE_MS = 8_000
+"""The same where the member set may change once more, and again."""
 SETTLE_MS = 4_000
 """How long the run goes on after that, to see that it becomes quiet."""
 QUIET_MS = 1_500
@@ -97,7 +99,8 @@ class World:
         self._network = Network(rng, len(self._instances), self.plan.links, self.fired)
         members = self.plan.identities
         self._others = [[j for j, m in enumerate(members) if m != own] for own in members]
-        self._of_member = [[j for j, m in enumerate(members) if m == i] for i in range(n)]
+        self._of_key = holders(self.plan)
+        self._core = Core(self.cluster)
         self._now = 0
         self._order = 0
         self._queue: list[tuple[int, int, int, int, object, object]] = []
@@ -128,13 +131,18 @@ class World:
         self._run_until(plan.safety_ms)
         self._heal()
         healed_ms = self._now
-        is_core_told = set(plan.core) <= set(plan.told)
+        is_core_told = set(self._core.members) <= set(self._core.told())
         self._run_until(healed_ms + (LIVENESS_MS_MAX if is_core_told else FEW_TOLD_MS_MAX))
-        if not self._is_done:
-            raise InvariantViolation("liveness", self._why_stuck())
-        done_ms = self._now
-        self._settle(done_ms)
-        core = [self._instances[i] for i in plan.core]
+        self._core.follow()
+        if self._is_done:
+            done_ms = self._now
+            self._settle(done_ms)
+        elif self._core.is_enough:
+            raise InvariantViolation("liveness", why_stuck(self._core.instances, self._wanted))
+        else:
+            self.fired["quarantined"] += 1
+            done_ms = healed_ms
+        core = self._core.instances or self._instances
         return RunResult(
             n=plan.n,
             trace_sha256=self.trace.sha256(),
@@ -143,14 +151,18 @@ class World:
             fired=dict(self.fired),
             virtual_ms=self._now,
             liveness_ms=done_ms - healed_ms,
-            view_max=max(_view(instance) for instance in core),
+            view_max=max(view_of(instance) for instance in core),
         )
 
     # What the cluster tells its driver.
 
-    def send(self, source: int, member: MemberIndex | None, message: Message) -> None:
-        targets = self._others[source] if member is None else self._of_member[member]
-        sender = self._instances[source].member
+    def send(self, source: int, key: int | None, message: Said) -> None:
+        targets = self._others[source] if key is None else self._of_key[key]
+        instance = self._instances[source]
+        sender = instance.member
+        links = instance.seat.links
+        if links is not None:
+            targets = [j for j in targets if self._instances[j].member in links]
         name = fingerprint(message)
         arrivals = self._network.arrivals
         if self._censors:
@@ -159,7 +171,7 @@ class World:
             for at in arrivals(self._now, source, target):
                 self._order += 1
                 heappush(self._queue, (at, self._order, _DELIVER, target, (sender, message), name))
-        if source >= self.plan.n:
+        if source in self.plan.seconds:
             self.fired["liar" if source in self.plan.liars else "twins"] += 1
 
     def _spare(self, source: int, kind: str, targets: list[int]) -> list[int]:
@@ -174,6 +186,9 @@ class World:
 
     def request(self, instance: int, answer: Event) -> None:
         self._push(self._now + self._random.randint(0, COMPUTE_MS_MAX), _ANSWER, instance, answer)
+
+    def entered(self, instance: int) -> None:
+        self._notice_links(instance)
 
     def stopped(self, instance: int) -> None:
         self._wake[instance] = None
@@ -224,7 +239,7 @@ class World:
         self.trace.add(f"{at} {i} {sender} {name}")
         if self.trace.is_kept:
             self.trace.steps.append(Deliver(at, i, sender, message))
-        instance.step(Receive(sender, message), at)
+        instance.receive(sender, message, at)
 
     def _wake_up(self, at: int, i: int, wake: object) -> None:
         if self._wake[i] != wake:
@@ -264,24 +279,23 @@ class World:
             self.trace.steps.append(Answer(at, i, answer))
         self._instances[i].answer(answer, at)
         if self._is_watched and not self._is_done:
-            self._is_done = all(
-                self._wanted <= self._instances[j].app.executed for j in self.plan.core
-            )
+            self._core.follow()
+            core = self._core.instances
+            self._is_done = bool(core) and all(self._wanted <= each.app.executed for each in core)
 
-    def _link(self, at: int, i: int, member: object) -> None:
-        """Tell an instance how its link with `member` stands now."""
-        assert isinstance(member, int)
+    def _link(self, at: int, i: int, key: object) -> None:
+        """Tell an instance how its link with the holder of `key` stands now."""
+        assert isinstance(key, int)
         is_up = any(
             self._instances[j].replica is not None
             and not self._network.is_cut(i, j)
             and not self._network.is_cut(j, i)
-            for j in self._of_member[member]
+            for j in self._of_key[key]
         )
-        peer = MemberIndex(member)
-        self.trace.add(f"{at} {i} link {member} {is_up}")
+        self.trace.add(f"{at} {i} link {key} {is_up}")
         if self.trace.is_kept:
-            self.trace.steps.append(Link(at, i, peer, is_up))
-        self._instances[i].step(PeerUp(peer) if is_up else PeerDown(peer), at)
+            self.trace.steps.append(Link(at, i, key, is_up))
+        self._instances[i].link(key, at, is_up=is_up)
 
     def _stop(self, at: int, i: int, crash: Crash) -> None:
         self.trace.add(f"{at} {i} stop {crash}")
@@ -367,7 +381,6 @@ class World:
 
     def _heal(self) -> None:
         """End all faults; leave outside the core what is down down, and twins on any side."""
-        plan = self.plan
         self._end_of_safety()
         faults = _UNPAUSED | {_LINK}
         self._queue = [entry for entry in self._queue if entry[2] not in faults]
@@ -377,25 +390,27 @@ class World:
         self._network.set_quality(PERFECT)
         self._is_watched = True
         self._paused_until = [0] * len(self._instances)
-        for i in plan.down_in_liveness:
+        self._core.follow()
+        down = self._core.may_stay_down()
+        for i in down:
             self._stop(self._now, i, Crash(start_ms=0, end_ms=0, instance=i))
         for i in range(len(self._instances)):
-            if i not in plan.down_in_liveness:
+            if i not in down:
                 self._start(self._now, i)
                 self._notice_links(i)
-        for i in plan.core:
+        for i in self._core.members:
             self._question(i)
         self._part_twins()
         self._submit_more()
         for nonce in sorted(self._wanted):
-            for i in plan.told:
+            for i in self._core.told():
                 if nonce not in self._instances[i].app.executed:
                     self._push(self._now + self._random.randint(0, 50), _SUBMIT, i, nonce)
 
     def _end_of_safety(self) -> None:
         for instance in self._instances:
             if instance.replica is not None and instance.is_correct:
-                require_bounded(instance.index, instance.replica, self.plan.n)
+                require_bounded(instance.index, instance.replica, self.cluster.epochs.newest.n)
             self._spoil(self._now, instance.index, DiskFreed(instance=instance.index))
 
     def _submit_more(self) -> None:
@@ -406,7 +421,7 @@ class World:
 
     def _part_twins(self) -> None:
         """Show each instance both halves of a twin, or one of them only, for good."""
-        for second in range(self.plan.n, len(self._instances)):
+        for second in self.plan.seconds:
             first = self.plan.identities[second]
             for j in self._others[second]:
                 hidden = self._random.choice((None, first, second))
@@ -417,34 +432,16 @@ class World:
         """Go on while idle: no block, no write, no growth of memory or view (rules 15, 33)."""
         self._is_done = False
         self._is_watched = False
-        self._run_until(done_ms + SETTLE_MS - QUIET_MS)
-        core = [self._instances[i] for i in self.plan.core]
+        settle_ms = CHANGING_SETTLE_MS if self.plan.changes else SETTLE_MS
+        self._run_until(done_ms + settle_ms - QUIET_MS)
+        self._core.follow()
+        core = self._core.instances
         before = [(instance.builds, instance.writes) for instance in core]
-        self._run_until(done_ms + SETTLE_MS)
+        self._run_until(done_ms + settle_ms)
         after = [(instance.builds, instance.writes) for instance in core]
         # A liar may wake a cluster: a false proposal, or its word beside that of a correct member
         # that once asked for a view alone, makes f + 1 and with it a view change.
         is_provoked = any(self._instances[i].replica is not None for i in self.plan.liars)
         if after != before and not is_provoked:
             raise InvariantViolation("idle", f"builds and writes while idle: {before} to {after}")
-        for i in self.plan.core:
-            instance = self._instances[i]
-            require_bounded(i, instance.replica, self.plan.n)
-            if _view(instance) > 3 * self.plan.n:
-                raise InvariantViolation("view_growth", f"instance {i} is in {_view(instance)}")
-
-    def _why_stuck(self) -> str:
-        lines = ["not executed long after healing:"]
-        for i in self.plan.core:
-            instance = self._instances[i]
-            assert isinstance(instance.replica, Replica)
-            lacking = sorted(self._wanted - instance.app.executed)
-            lines.append(
-                f"instance {i} at height {len(instance.disk.blocks)} lacks {lacking[:5]}, "
-                f"waits for {instance.replica.waiting_for()}"
-            )
-        return "\n".join(lines)
-
-
-def _view(instance: Instance) -> int:
-    return 0 if instance.replica is None else instance.replica.view
+        require_quiet(self.cluster, core)

@@ -9,9 +9,12 @@ from consensus.events import Evidence, Reason, Suspect
 from consensus.membership import Epoch, Height, MemberIndex, Membership, Term, View
 from consensus.messages import Prepare, SealedBlock
 from consensus.sim.app import GENESIS_DIGEST
-from consensus.sim.checkers import Checkers, Durability, InvariantViolation, SignOnce
+from consensus.sim.checkers import Checkers, Durability, SignOnce
+from consensus.sim.community import Charter
+from consensus.sim.epochs import Epochs
 from consensus.sim.keys import cluster_keys
 from consensus.sim.stage import Stage
+from consensus.sim.violation import InvariantViolation
 from crypto.hashing import Digest
 
 A, B = Digest(b"a" * 32), Digest(b"b" * 32)
@@ -36,9 +39,13 @@ def signed(kind: Kind, digest: Digest, where: Slot, sender: int) -> SignedVote:
 
 def checkers(byzantine: tuple[int, ...] = ()) -> Checkers:
     keys = cluster_keys(4)
-    membership = Membership(epoch=Epoch(0), members=keys.public)
-    domain = SigningDomain(GENESIS_DIGEST, membership.hash())
-    return Checkers(keys.keyring(0), domain, membership, frozenset(byzantine))
+    charter = Charter(
+        founders=Membership(epoch=Epoch(0), members=keys.public),
+        changes=(),
+        public=keys.public,
+        keyring=keys.keyring(0),
+    )
+    return Checkers(Epochs(charter, frozenset(byzantine)))
 
 
 def sealed_blocks(count: int) -> list[SealedBlock]:
@@ -154,9 +161,9 @@ def test_a_nonce_of_no_client_and_a_second_execution_are_seen():
 
 def test_only_byzantine_members_may_be_suspected():
     suspicion = Suspect(MemberIndex(3), Reason.BAD_SIGNATURE, "test")
-    checkers((3,)).accusations.on_suspect(0, suspicion)
+    checkers((3,)).accusations.on_suspect(0, 0, suspicion)
     with pytest.raises(InvariantViolation, match="suspects correct member 3"):
-        checkers().accusations.on_suspect(0, suspicion)
+        checkers().accusations.on_suspect(0, 0, suspicion)
 
 
 def test_evidence_must_convict_a_byzantine_member():

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.certificates import PreparedCertificate, SigningDomain
+from consensus.certificates import PreparedCertificate
 from consensus.messages import GetHead
-from consensus.sim.app import GENESIS_DIGEST
 from consensus.sim.checkers import SignOnce
 from consensus.sim.forgery import Forger
 from consensus.sim.stage import Stage
@@ -28,10 +27,9 @@ def signed():
 
 @pytest.fixture
 def could_say(stage, signed):
-    membership = stage.cluster.membership
-    domain = SigningDomain(GENESIS_DIGEST, membership.hash())
-    forger = Forger(stage.cluster.keys.keyring(LIAR), domain, membership, signed)
-    return lambda message: forger.could_say(LIAR, message)
+    forger = Forger(stage.cluster.epochs, signed)
+    key = stage.cluster.charter.public[LIAR]
+    return lambda message: forger.could_say(key, message)
 
 
 def test_its_own_word_and_a_question_are_free(stage, could_say):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from consensus.sim.checkers import InvariantViolation
 from consensus.sim.stage import Stage
+from consensus.sim.violation import InvariantViolation
 from tests.consensus.sim.test_checkers import checkers
 
 

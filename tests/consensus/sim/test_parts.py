@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus.membership import Epoch, Membership
 from consensus.sim.app import (
     AGE_MS_MAX,
     GENESIS_DIGEST,
@@ -16,6 +17,7 @@ from consensus.sim.app import (
     decode_block,
     digest_of,
 )
+from consensus.sim.community import Charter
 from consensus.sim.disk import Disk
 from consensus.sim.faults import (
     BLACKOUTS,
@@ -184,6 +186,13 @@ def test_what_decodes_re_encodes_to_the_same_bytes(body):
     assert block is None or block.encode() == body
 
 
+KEYS = cluster_keys(4)
+CHARTER = Charter(
+    founders=Membership(epoch=Epoch(0), members=KEYS.public),
+    changes=(),
+    public=KEYS.public,
+    keyring=KEYS.keyring(0),
+)
 PARENT_MS = GENESIS_MS - PREFIX_MAX  # The time of genesis.
 
 
@@ -207,21 +216,21 @@ def block(**changes: object) -> Block:
     ],
 )
 def test_a_fresh_block_is_measured_by_every_rule(candidate, ok):
-    assert App(()).is_valid(candidate, 1, GENESIS_DIGEST, clock_ms=GENESIS_MS) is ok
+    assert App((), CHARTER).is_valid(candidate, 1, GENESIS_DIGEST, clock_ms=GENESIS_MS) is ok
 
 
 def test_parent_plus_one_is_valid_whatever_the_clock_says():
     candidate = block(time_ms=PARENT_MS + 1)
-    assert App(()).is_valid(candidate, 1, GENESIS_DIGEST, clock_ms=PARENT_MS - 10**6)
+    assert App((), CHARTER).is_valid(candidate, 1, GENESIS_DIGEST, clock_ms=PARENT_MS - 10**6)
 
 
 def test_a_carried_block_is_not_measured_against_the_clock():
     candidate = block(time_ms=GENESIS_MS + 10 * TOLERANCE_MS)
-    assert App(()).is_valid(candidate, 1, GENESIS_DIGEST, clock_ms=None)
+    assert App((), CHARTER).is_valid(candidate, 1, GENESIS_DIGEST, clock_ms=None)
 
 
 def test_a_nonce_is_executed_at_most_once():
-    app = App((block(),))
+    app = App((block(),), CHARTER)
     app.submit(7)
     assert not app.pending
     again = block(height=2, time_ms=GENESIS_MS + 20)
