@@ -41,6 +41,7 @@ from testnet.manifest import Manifest
 from testnet.setup import load_household_keys
 from vm.genesis import Genesis
 from vm.machine import Machine
+from vm.versions import SUPPORTED_PROTOCOLS
 
 _PAUSE_S = 0.2
 """Between attempts to open a link that was refused."""
@@ -82,7 +83,7 @@ async def flood(
 ) -> Sent:
     """Send to all peers until the loop's time is `until_s`; links that end are opened again."""
     sent = Sent()
-    handshake = Handshake(genesis_hash=genesis_hash, name=name)
+    handshake = Handshake(genesis_hash, name, max(SUPPORTED_PROTOCOLS))
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session:
 
@@ -169,7 +170,7 @@ async def speak(
     genesis = Genesis.from_json(layout.genesis.read_bytes())
     keys = load_household_keys(layout.household(name))
     frames = await make(Ammunition(keys, genesis, _first_hash(genesis), seed=1))
-    handshake = Handshake(genesis_hash=genesis.hash, name=name)
+    handshake = Handshake(genesis.hash, name, max(SUPPORTED_PROTOCOLS))
     identity = NodeIdentity.from_key(keys.node)
     async with aiohttp.ClientSession() as session:
         for peer in _victims(genesis, keys):
