@@ -3,7 +3,8 @@
 from typing import Final, final
 
 from consensus.config import MAX_BLOCKS_BYTES, MAX_BLOCKS_PER_REPLY
-from consensus.messages import Blocks, BodyReply, GetBlocks, GetBody, Message
+from consensus.membership import Height
+from consensus.messages import Blocks, BodyReply, GetBlocks, GetBody, Message, Status
 from consensus.wire import encode_message
 from crypto.hashing import Digest
 from node.p2p.frames import Channel
@@ -12,6 +13,7 @@ from node.storage.block_store import ChainStore
 SERVE_BYTES_PER_S: Final = 8 << 20
 """Blocks read for one peer that asks again and again; who catches up needs longer to execute
 them."""
+ASK_INTERVAL_S: Final = 0.1
 
 Reply = tuple[int, Channel, bytes]
 """Peer, channel, payload."""
@@ -25,20 +27,34 @@ class BlockServer:
         self._store = store
         self._free_at_s: dict[int, float] = {}
         """When a peer may be served again."""
+        self._ask_at_s: dict[int, float] = {}
+        """When a peer may be asked again."""
 
     def answer(self, peer: int, message: Message, now_s: float) -> list[Reply]:
         """Return what an observer gets: it follows without being a member.
 
-        All else that it says is without weight. It may have entered an epoch before us in which
-        it is a member: then its votes come again.
+        It may have entered an epoch before us in which it is a member: then its votes come again,
+        and where it shows a higher head it is asked for blocks, since nobody else may have the last
+        one of this epoch. All else that it says is without weight.
         """
         match message:
             case GetBlocks(from_height):
                 return self.serve(peer, from_height, MAX_BLOCKS_PER_REPLY, now_s)
             case GetBody(digest):
                 return self._serve_body(peer, digest, now_s)
+            case Status(slot=slot):
+                return self._ask(peer, slot.height, now_s)
             case _:
                 return []
+
+    def _ask(self, peer: int, height: int, now_s: float) -> list[Reply]:
+        head = self._store.head
+        own = 0 if head is None else head[0]
+        if height <= own or now_s < self._ask_at_s.get(peer, 0):
+            return []
+        self._ask_at_s[peer] = now_s + ASK_INTERVAL_S
+        request = GetBlocks(Height(own + 1))
+        return [(peer, Channel.CONSENSUS, encode_message(request))]
 
     def serve(self, peer: int, from_height: int, limit: int, now_s: float) -> list[Reply]:
         """Return sealed blocks from `from_height` on, if there are any and the quota allows."""

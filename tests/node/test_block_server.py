@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from consensus.messages import Blocks, BodyReply, GetBlocks, GetBody, GetHead
+from consensus.certificates import Slot
+from consensus.messages import Blocks, BodyReply, GetBlocks, GetBody, GetHead, Status
 from consensus.wire import decode_message, encode_message
-from node.block_server import SERVE_BYTES_PER_S, BlockServer
+from node.block_server import ASK_INTERVAL_S, SERVE_BYTES_PER_S, BlockServer
 from node.p2p.frames import Channel
 from tests.node.cluster import Cluster, make_tx, node_key
 
@@ -47,6 +48,34 @@ def test_an_observer_gets_stored_blocks_and_bodies(tmp_path):
         digest = node.store.digest(3)
         ((_, _, payload),) = server.answer(STRANGER, GetBody(digest), 1.0)
         assert decode_message(payload) == BodyReply(digest, node.store.body(3))
+
+    run(tmp_path, scenario)
+
+
+def status(height):
+    return Status(
+        slot=Slot(epoch=1, term=1, view=0, height=height),
+        head_digest=bytes(32),
+        asked=0,
+        proposal=None,
+        prepares=0,
+        commits=0,
+        view_changes=(),
+        is_learner=False,
+    )
+
+
+def test_an_observer_that_is_ahead_is_asked_for_blocks_now_and_then(tmp_path):
+    """It may be a member by the very block that nobody else has."""
+
+    async def scenario(_cluster, node):
+        server = BlockServer(node.store)
+        assert server.answer(STRANGER, status(3), 0.0) == []
+        ((peer, channel, payload),) = server.answer(STRANGER, status(4), 0.0)
+        assert (peer, channel) == (STRANGER, Channel.CONSENSUS)
+        assert decode_message(payload) == GetBlocks(4)
+        assert server.answer(STRANGER, status(9), ASK_INTERVAL_S / 2) == []
+        assert len(server.answer(STRANGER, status(9), ASK_INTERVAL_S)) == 1
 
     run(tmp_path, scenario)
 
