@@ -53,6 +53,8 @@ class Caller:
     extra: Mapping[str, Method]
     on_busy: Callable[[int], None] | None = None
     """Called with the milliseconds after which a call that found no room is worth repeating."""
+    client: str = ""
+    """Whose share of what the node keeps for waiting calls its own come from."""
 
 
 @final
@@ -127,7 +129,7 @@ class Dispatcher:
             raise RpcFault(Code.METHOD_NOT_FOUND, message)
         if method.needs_token and not caller.is_authorised:
             raise RpcFault(Code.UNAUTHORISED, f"{name} needs the token in rpc.token")
-        args = _args(params, method)
+        args = _args(params, method, caller.client)
         try:
             given = method.handler(args)
             result = await given if isinstance(given, Coroutine) else given
@@ -167,7 +169,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _args(params: Json, method: Method) -> Args:
+def _args(params: Json, method: Method, client: str) -> Args:
     """Check the number of arguments; the words are geth's."""
     if params is None:
         params = []
@@ -178,7 +180,7 @@ def _args(params: Json, method: Method) -> Args:
     most = method.required + method.optional
     if len(params) > most:
         raise invalid_params("params", f"too many arguments, want at most {most}")
-    return Args(params)
+    return Args(params, client)
 
 
 def _fault(name: str, error: Exception) -> RpcFault:

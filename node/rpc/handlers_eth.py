@@ -223,7 +223,7 @@ class EthMethods:
 
     async def receipt(self, args: Args) -> Out:
         digest = read_hash(args.get(0), "hash")
-        await self.submissions.linger(digest)
+        await self.submissions.linger(digest, args.client)
         return self.receipt_of(digest)
 
     def receipt_of(self, digest: bytes) -> dict[str, Out] | None:
@@ -246,7 +246,7 @@ class EthMethods:
         timeout_ms = 0 if wanted is None else read_int(wanted, "timeoutMs", 0, U64_MAX)
         timeout_ms = min(timeout_ms or SUBMIT_TIMEOUT_MS, SUBMIT_TIMEOUT_MAX_MS)
         try:
-            digest = await self.submissions.submit(raw, timeout_ms)
+            digest = await self.submissions.submit(raw, timeout_ms, args.client)
         except RpcFault as fault:
             if fault.code != Code.NOT_SEALED:
                 raise

@@ -230,7 +230,7 @@ class HearthMethods:
             if timeout is None
             else read_int(timeout, "timeoutMs", 1, SUBMIT_TIMEOUT_MAX_MS)
         )
-        digest = await self._eth.submissions.submit(raw, timeout_ms)
+        digest = await self._eth.submissions.submit(raw, timeout_ms, args.client)
         return self._eth.receipt_of(digest)
 
     # Relay.

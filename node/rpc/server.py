@@ -97,6 +97,7 @@ class RpcServer:
             is_testnet=config.is_testnet,
             eth=eth,
         )
+        self._submissions = eth.submissions
         self.methods = method_table(chain, eth, hearth, snapshots)
         self._dispatcher = Dispatcher(self.methods, metrics.call)
         self.feeds = Feeds(
@@ -110,6 +111,11 @@ class RpcServer:
         self._sockets: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many calls of each client wait for a seal."""
+        return self._submissions.waiting
 
     @property
     def connections(self) -> int:
@@ -176,11 +182,22 @@ class RpcServer:
         given = request.headers.get("Authorization", "").encode("utf-8", "replace")
         return hmac.compare_digest(given, f"Bearer {self._config.token}".encode())
 
+    def _client(self, request: web.Request) -> str:
+        """Return who asks: a host, whatever number of connections it opens.
+
+        Who shows the token is somebody else, so that the household's own programs have a share
+        that no other program of the same host can take.
+        """
+        return f"{'with' if self._is_authorised(request) else 'without'} token, {request.remote}"
+
     async def _post(self, request: web.Request) -> web.Response:
         body = await request.read()
         waits_ms: list[int] = []
         caller = Caller(
-            is_authorised=self._is_authorised(request), extra={}, on_busy=waits_ms.append
+            is_authorised=self._is_authorised(request),
+            extra={},
+            on_busy=waits_ms.append,
+            client=self._client(request),
         )
         answer = await self._dispatcher.answer(body, caller)
         if answer is None:
@@ -201,8 +218,14 @@ class RpcServer:
         await socket.prepare(request)
         self._sockets.add(socket)
         try:
-            is_authorised = self._is_authorised(request)
-            await Session(socket, self._dispatcher, self.feeds, is_authorised=is_authorised).run()
+            session = Session(
+                socket,
+                self._dispatcher,
+                self.feeds,
+                is_authorised=self._is_authorised(request),
+                client=self._client(request),
+            )
+            await session.run()
         finally:
             self._sockets.discard(socket)
         return socket

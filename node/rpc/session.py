@@ -135,11 +135,13 @@ class Session:
         feeds: Feeds,
         *,
         is_authorised: bool,
+        client: str = "",
     ) -> None:
         self._socket = socket
         self._dispatcher = dispatcher
         self._feeds = feeds
         self._is_authorised = is_authorised
+        self._client = client
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(CALLS_MAX)
@@ -165,7 +167,9 @@ class Session:
         """Answer one body; subscriptions that it makes begin after the answer is out."""
         made: list[tuple[str, str, Source]] = []
         try:
-            caller = Caller(is_authorised=self._is_authorised, extra=self._methods(made))
+            caller = Caller(
+                is_authorised=self._is_authorised, extra=self._methods(made), client=self._client
+            )
             response = await self._dispatcher.answer(body, caller)
             if response is not None:
                 await self._send(response)

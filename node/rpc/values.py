@@ -42,6 +42,8 @@ class Args:
     """The positional arguments of one call; the method's arity is checked already."""
 
     items: list[Json]
+    client: str = ""
+    """Who asks, as `Caller.client`."""
 
     def get(self, index: int) -> Json:
         """Return an argument, None if it is left out."""
