@@ -27,6 +27,7 @@ from consensus.events import (
     Evidence,
     Halt,
     NothingToBuild,
+    Offered,
     PeerDown,
     PeerUp,
     Pending,
@@ -42,7 +43,7 @@ from consensus.events import (
 )
 from consensus.keyring import Keyring
 from consensus.membership import MemberIndex
-from consensus.messages import NewView, SealedBlock
+from consensus.messages import Blocks, NewView, SealedBlock
 from consensus.replica import Replica
 from consensus.vote_log import NewViewRecord, Record
 from consensus.wire import decode_message, encode_message
@@ -269,6 +270,8 @@ class ConsensusDriver:
             return
         member = self.replica.membership.index_of(self._roster.key(item.peer))
         match item:
+            case FromPeer(_, Blocks(blocks)) if member is None:
+                self._step(Offered(blocks))  # Seals tell what they are worth.
             case FromPeer(peer, message) if member is None:
                 self._outbox.extend(self._blocks.answer(peer, message, self._loop.time()))
             case LinkChange() if member is None:

@@ -6,9 +6,10 @@ import pytest
 
 from consensus.certificates import Slot
 from consensus.config import MAX_MESSAGE_BYTES
-from consensus.events import Apply, Broadcast, Persist, Receive
+from consensus.events import Apply, Broadcast, Offered, Persist, Receive
 from consensus.membership import Epoch, Height, MemberIndex, Term, View
 from consensus.messages import (
+    Blocks,
     Commit,
     GetBlocks,
     Prepare,
@@ -307,6 +308,32 @@ def test_blocks_are_not_served_faster_than_the_limit(tmp_path, monkeypatch):
                 node.driver.on_frame((node.index + member) % 4, encode_message(GetBlocks(1)))
                 await asyncio.sleep(0.02)
         assert len(reads) == 2
+        cluster.kill()
+
+    run(main())
+
+
+def test_blocks_of_one_that_is_no_member_are_offered_to_the_replica(tmp_path):
+    """Its key may have become a member's by the block that this node lacks."""
+
+    async def main():
+        cluster = Cluster(tmp_path)
+        cluster.start()
+        node = cluster.nodes[0]
+        await cluster.sealed(node.chain.submit(make_tx(cluster.genesis, 0, 0)))
+        blocks = Blocks(tuple(node.store.sealed_blocks(1, 1, 1 << 20)))
+        seen = []
+
+        class Listening(ScriptedReplica):
+            def step(self, event, _now_ms):
+                seen.append(event)
+                return ()
+
+        node.driver.replica = Listening(node.chain.membership())
+        stranger = node.driver._roster.number(bytes(32))
+        node.driver.on_frame(stranger, encode_message(blocks))
+        await asyncio.sleep(0.05)
+        assert Offered(blocks.blocks) in seen
         cluster.kill()
 
     run(main())
