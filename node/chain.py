@@ -248,12 +248,6 @@ class Chain:
             self.head, self.store, sender=sender, to=to, data=data, gas=gas, time_ms=self.now_ms()
         )
 
-    def estimate_gas(self, to: bytes, data: bytes, *, sender: bytes) -> int:
-        """Return a gas limit for a transaction; raises `vm.errors.CallReverted`."""
-        return self.machine.estimate_gas(
-            self.head, self.store, sender=sender, to=to, data=data, time_ms=self.now_ms()
-        )
-
     def account(self, address: bytes) -> AccountInfo:
         """Return nonce, sponsor and remaining quota of an address at the present time."""
         return self.machine.account_info(self.store, address, self._next_time_ms())

@@ -374,11 +374,12 @@ class Machine:
         data: bytes,
         time_ms: int | None = None,
         access_list: AccessList = (),
-    ) -> int:
+    ) -> questions.Steps:
         """Return a gas limit for a transaction, a quarter above the least that suffices now.
 
         The margin is for a state that moves before the transaction is executed; only the gas that
-        is used is charged to the quota. Arguments are those of `call`.
+        is used is charged to the quota. Arguments are those of `call`; `state` must not move
+        between the steps.
 
         Raises:
             CallReverted: it fails, with the revert data.

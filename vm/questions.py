@@ -4,9 +4,9 @@ Nothing here is replicated: a node answers its own household, on a scratch journ
 replicated code, so that the answer is what a transaction would do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import final
+from typing import TypeAlias, cast, final
 
 from vm import accounts, bytecode, contract_state, gas
 from vm.call import Call
@@ -109,8 +109,14 @@ def call(
     )
 
 
-def estimate_gas(host: Host, block: BlockInfo, state: StateReader, question: Question) -> int:
+Steps: TypeAlias = "Generator[None, None, int]"
+"""Yields where something else may have its turn; returns a number."""
+
+
+def estimate_gas(host: Host, block: BlockInfo, state: StateReader, question: Question) -> Steps:
     """Return a gas limit with which a transaction succeeds, intrinsic gas included.
+
+    It takes several executions of up to half a block's compute each, and yields between them.
 
     What it uses is not enough for bytecode: a contract may pass on only 63 of 64 parts of its gas
     (EIP-150), refunds come at the end, and it may ask how much is left. So the least limit that
@@ -133,15 +139,25 @@ def estimate_gas(host: Host, block: BlockInfo, state: StateReader, question: Que
     if is_native or not bytecode.is_answered(Journal(state), question.to):
         least = used
     else:
-        least = _search(attempt, used, most)
+        least = yield from _search(attempt, used, most)
     return min(most, least + (least - intrinsic) // _MARGIN)
 
 
-def _search(attempt: Callable[[int], CallResult], used: int, most: int) -> int:
+def at_once(steps: Steps) -> int:
+    """Take all steps, one after the other, and return the number."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("int", end.value)
+
+
+def _search(attempt: Callable[[int], CallResult], used: int, most: int) -> Steps:
     """Return a limit that suffices, where `most` does and one below `used` cannot."""
     failing, enough = used - 1, most
     guess = (used + _CALL_STIPEND) * 64 // 63
     while enough - failing > max(1, enough // _PRECISION):
+        yield
         if not failing < guess < enough:
             guess = (failing + enough) // 2
         if attempt(guess).status == 1:

@@ -1,7 +1,7 @@
 """What several methods need of the chain: blocks by parameter, log queries, calls' arguments."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from node.chain import LOG_BYTES_MAX, Chain
@@ -121,6 +121,17 @@ def read_state(chain: Chain, value: Json) -> StateView:
     except HistoryUnavailable as error:
         raise RpcFault(Code.SERVER, str(error)) from None
     return StateView(header, state, header.time_ms, is_pending=False)
+
+
+def read_fixed_state(chain: Chain, value: Json) -> StateView:
+    """Return the same as it is now: it does not move with the head while an answer takes turns.
+
+    A read of it raises HistoryUnavailable once the head has gone on further than history is kept.
+    """
+    view = read_state(chain, value)
+    if view.header.number < chain.height:
+        return view
+    return replace(view, state=chain.state_at(view.header.number))
 
 
 def require_blocks(chain: Chain, first: int) -> None:

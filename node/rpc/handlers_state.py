@@ -1,11 +1,11 @@
 """What Ethereum's clients ask of the state after a block: accounts, code, storage, calls."""
 
 import asyncio
-from typing import final
+from typing import cast, final
 
 from node.chain import Chain
 from node.rpc.access_list import AccessListTracer
-from node.rpc.chain_reads import CallArgs, StateView, read_call, read_state
+from node.rpc.chain_reads import CallArgs, StateView, read_call, read_fixed_state, read_state
 from node.rpc.dispatch import Handler
 from node.rpc.errors import Code, RpcFault, call_failed
 from node.rpc.values import (
@@ -26,6 +26,7 @@ from vm.evm.tracing import Tracer
 from vm.gas import call_intrinsic_gas
 from vm.machine import CallResult
 from vm.native import SENTINEL_CODE
+from vm.questions import Steps
 from vm.transaction import TX_BYTES_MAX, AccessList
 
 STORAGE_VALUES_MAX = 1_024
@@ -115,19 +116,20 @@ class StateMethods:
             raise call_failed(result.output, result.error)
         return to_data(result.output)
 
-    def estimate_gas(self, args: Args) -> Out:
+    async def estimate_gas(self, args: Args) -> Out:
         call = read_call(self._chain, args.get(0))
-        view = read_state(self._chain, args.get(1))
+        view = read_fixed_state(self._chain, args.get(1))
+        steps = self._chain.machine.estimate_gas(
+            view.header,
+            view.state,
+            sender=call.sender,
+            to=call.to,
+            data=call.data,
+            access_list=call.access_list,
+            time_ms=view.time_ms,
+        )
         try:
-            gas = self._chain.machine.estimate_gas(
-                view.header,
-                view.state,
-                sender=call.sender,
-                to=call.to,
-                data=call.data,
-                access_list=call.access_list,
-                time_ms=view.time_ms,
-            )
+            gas = await _in_turns(steps)
         except CallReverted as error:
             raise call_failed(error.output, error.error) from None
         if gas > call.gas and self._run(view, call, call.access_list).status == 0:
@@ -141,7 +143,7 @@ class StateMethods:
         nothing is new.
         """
         call = read_call(self._chain, args.get(0))
-        view = read_state(self._chain, args.get(1))
+        view = read_fixed_state(self._chain, args.get(1))
         listed, result = self._touched(view, call, call.access_list)
         for _ in range(ACCESS_LIST_ROUNDS_MAX):
             await asyncio.sleep(0)  # A call may compute as long as half a block does.
@@ -195,6 +197,16 @@ class StateMethods:
         """Admit a transaction. Its hash is no promise: a receipt is."""
         raw = read_data(args.get(0), "transaction", max_length=TX_BYTES_MAX)
         return to_data(self._chain.submit(raw))
+
+
+async def _in_turns(steps: Steps) -> int:
+    """Take the steps, each in a turn of its own: an execution may take as long as half a block."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("int", end.value)
+        await asyncio.sleep(0)
 
 
 def _slot(value: Json) -> int:

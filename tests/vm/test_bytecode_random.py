@@ -22,6 +22,7 @@ from vm.accounts import account_key
 from vm.block import decode_block, encode_block
 from vm.contract_state import storage_at
 from vm.errors import CallReverted
+from vm.questions import at_once
 from vm.transaction import DEADLINE_TYPE
 
 ALICE, BOB, CAROL, DAVE = MEMBERS
@@ -227,7 +228,8 @@ def test_an_estimate_suffices_for_bytecode(contracts, address):
     for code in contracts:
         c.seal(c.send(ALICE, init_code(code), gas_limit=5_000_000))
     try:
-        limit = c.machine.estimate_gas(c.head, c.state, sender=BOB.address, to=address, data=b"")
+        asked = {"sender": BOB.address, "to": address, "data": b""}
+        limit = at_once(c.machine.estimate_gas(c.head, c.state, **asked))
     except CallReverted:
         assert c.call(address, sender=BOB, gas_limit=9_979_000).status == 0
         return

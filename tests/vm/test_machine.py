@@ -43,6 +43,7 @@ from vm.errors import (
 )
 from vm.machine import Machine
 from vm.members import members_hash, read_members
+from vm.questions import at_once
 from vm.receipt import encode_receipt
 from vm.transaction import DeadlineTransaction
 
@@ -419,15 +420,15 @@ def test_an_estimate_suffices_and_a_revert_has_none():
     c = chain()
     data = call_data(TRANSFER, STRANGER.address, 5)
     ask = {"sender": ALICE.address, "to": TOY}
-    estimate = c.machine.estimate_gas(c.head, c.state, **ask, data=data)
+    estimate = at_once(c.machine.estimate_gas(c.head, c.state, **ask, data=data))
     (receipt,) = c.seal(c.tx(ALICE, TRANSFER, STRANGER.address, 5, gas_limit=estimate))
     assert receipt.status == 1
     assert receipt.gas_used <= estimate <= receipt.gas_used * 5 // 4
     with pytest.raises(CallReverted) as caught:
-        c.machine.estimate_gas(c.head, c.state, **ask, data=call_data("writeThenFail()"))
+        at_once(c.machine.estimate_gas(c.head, c.state, **ask, data=call_data("writeThenFail()")))
     assert caught.value.output[:4] == abi.selector("Error(string)")
     most = call_data("burnGas(uint256)", 9_500_000)
-    assert c.machine.estimate_gas(c.head, c.state, **ask, data=most) == 10_000_000
+    assert at_once(c.machine.estimate_gas(c.head, c.state, **ask, data=most)) == 10_000_000
 
 
 def test_the_mempool_can_ask_about_a_transaction():

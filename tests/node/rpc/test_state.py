@@ -6,12 +6,13 @@ import json
 import pytest
 
 from node.chain import Chain
-from node.rpc.chain_reads import oldest_state, read_state
+from node.rpc.chain_reads import oldest_state, read_fixed_state, read_state
 from node.rpc.dispatch import Caller
 from node.rpc.errors import Code, RpcFault
 from node.storage.block_store import ChainStore
 from testnet.rpc_chain import ALICE, HEAD, RoleChain
 from tests.node.rpc.rig import ChainRig
+from vm.contract_state import storage_at
 from vm.transaction import decode
 
 
@@ -190,6 +191,39 @@ def test_a_creation_that_fails_has_an_address_without_code(fresh):
     tx = decode(fresh.chain.transaction(bytes.fromhex(digest[2:]))[2])
     assert tx.sender() == ALICE.address
     assert ask(fresh, "eth_getCode", receipt["contractAddress"]) == "0x"
+
+
+def test_an_estimate_takes_turns_with_everything_else(roles):
+    """Its executions are up to half a block's compute each; votes go in between."""
+    body = json.dumps(
+        {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "eth_estimateGas",
+            "params": [{"from": hexed(ALICE.address), "to": hexed(roles.emitting), "data": "0x01"}],
+        }
+    )
+
+    async def main():
+        caller = Caller(is_authorised=False, extra={})
+        asked, turns = asyncio.create_task(roles.dispatcher.answer(body, caller)), 0
+        while not asked.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return json.loads(asked.result()), turns
+
+    found, turns = asyncio.run(main())
+    assert int(found["result"], 16) > 21_000
+    assert turns >= 4
+
+
+def test_what_takes_turns_reads_one_state_though_the_head_goes_on(fresh):
+    views = [read(fresh.chain, "latest") for read in (read_fixed_state, read_state)]
+    before = storage_at(views[0].state, fresh.emitting, 0)
+    fresh.chain.submit(fresh.sign(fresh.emitting, b"\x01"))
+    fresh.seal()
+    fixed, moving = (storage_at(view.state, fresh.emitting, 0) for view in views)
+    assert fixed == before < moving
 
 
 # Access lists.
