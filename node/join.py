@@ -7,6 +7,7 @@ newcomer in once they have accepted its proposal, not before.
 
 import asyncio
 import json
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +199,7 @@ async def fetch_genesis(home: Home, password: str | None, stopped: "asyncio.Futu
         while not stopped.done():
             data, reason = await _ask_all(session, key, invite)
             if data is not None:
-                home.genesis.write_bytes(data)
+                keep_genesis(home, data)
                 return
             if reason != said:
                 said = reason
@@ -216,7 +217,7 @@ async def _ask_all(
         address = parse_address(host.endpoint, host.name)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                data = await _ask(session, context, address)
+                data = await ask_genesis(session, context, address)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             reason = f"{host.name}: {reason_of(error)}"
             continue
@@ -229,7 +230,25 @@ async def _ask_all(
     return None, reason
 
 
-async def _ask(session: aiohttp.ClientSession, context: ssl.SSLContext, address: Address) -> bytes:
-    url = f"https://{address}{GENESIS_PATH}"
+async def ask_genesis(
+    session: aiohttp.ClientSession, context: ssl.SSLContext, address: Address
+) -> bytes:
+    """Return what the node at `address` gives as its genesis file, at most a byte too much."""
+    url, limit = f"https://{address}{GENESIS_PATH}", GENESIS_BYTES_MAX + 1
+    data = bytearray()
     async with session.get(url, ssl=context, raise_for_status=True) as response:
-        return await response.content.read(GENESIS_BYTES_MAX + 1)
+        async for piece in response.content.iter_any():
+            data += piece
+            if len(data) >= limit:
+                break
+    return bytes(data[:limit])
+
+
+def keep_genesis(home: Home, data: bytes) -> None:
+    """Write the genesis file; a power cut leaves all of it or nothing."""
+    partial = home.genesis.with_name(home.genesis.name + ".part")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(home.genesis)

@@ -1,16 +1,25 @@
 """Invites: written and read in one form, refused by the name of the entry at fault."""
 
+import asyncio
 import json
+import os
 
+import aiohttp
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.config import Address
 from node.errors import ConfigError
-from node.join import INVITE_BYTES_MAX, Host, Invite
-from node.p2p.identity import make_certificate
+from node.home import Home
+from node.join import INVITE_BYTES_MAX, Host, Invite, ask_genesis, keep_genesis
+from node.p2p.frames import GENESIS_PATH
+from node.p2p.identity import NodeIdentity, client_context, make_certificate, server_context
 from tests.node.cluster import node_key
+from vm.genesis import GENESIS_BYTES_MAX
 
+PORT = 31_900
 HOST = Host(
     name="house",
     endpoint="192.0.2.1:26600",
@@ -71,3 +80,50 @@ def test_another_spelling_and_a_flood_are_refused():
         Invite.from_json(INVITE.to_json().replace(b"\n", b""))
     with pytest.raises(ConfigError, match="at most"):
         Invite.from_json(b" " * (INVITE_BYTES_MAX + 1))
+
+
+@pytest.mark.parametrize("size", [10, 100_000, GENESIS_BYTES_MAX + 1, 2 * GENESIS_BYTES_MAX])
+def test_a_genesis_file_that_comes_in_pieces_is_read_whole(size):
+    """TLS alone cuts it into pieces of 16 kB: a community of thirty did not fit into one."""
+    data = os.urandom(size)
+    member, newcomer = NodeIdentity.from_key(node_key(1)), NodeIdentity.from_key(node_key(2))
+
+    async def give(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for at in range(0, size, 64 << 10):
+            await response.write(data[at : at + (64 << 10)])
+            await asyncio.sleep(0.01)
+        return response
+
+    async def run():
+        app = web.Application()
+        app.router.add_get(GENESIS_PATH, give)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        context = server_context(member, [newcomer.certificate])
+        await web.TCPSite(runner, "127.0.0.1", PORT, ssl_context=context).start()
+        try:
+            async with aiohttp.ClientSession() as session:
+                context = client_context(newcomer, (member.certificate,))
+                return await ask_genesis(session, context, Address("127.0.0.1", PORT))
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(run()) == data[: GENESIS_BYTES_MAX + 1]
+
+
+def test_a_genesis_file_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    """Else a power cut left a piece of one, with which the node would never start again."""
+    home = Home(tmp_path)
+
+    def cut(_):
+        raise OSError("power cut")
+
+    monkeypatch.setattr("node.join.os.fsync", cut)
+    with pytest.raises(OSError, match="power cut"):
+        keep_genesis(home, b"genesis")
+    assert not home.genesis.exists()
+    monkeypatch.undo()
+    keep_genesis(home, b"genesis")
+    assert home.genesis.read_bytes() == b"genesis"
