@@ -51,6 +51,8 @@ def parse(data: bytes, field: str) -> dict[str, Any]:
             parse_float=no_float,
             parse_constant=no_float,
         )
+        if b"\\u" in data:  # An escape may stand for half a character, which no file can hold.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise BadFile(field, f"is not JSON: {error}") from None
     return typed(value, dict, field)

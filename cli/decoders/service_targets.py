@@ -205,6 +205,7 @@ async def _ask(client: LightClient, server: Any) -> list[Any]:
 
 @cache
 def _light_seeds() -> tuple[bytes, ...]:
+    service()  # Here, where no loop runs yet: it is made in one.
     recorder = _Recorder()
     found = loop.run(_ask(_client(), recorder))
     wrong = [each for each in found[:5] if isinstance(each, Exception)]
