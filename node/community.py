@@ -3,7 +3,7 @@
 A chain without the contract that governs its members keeps the founders of the genesis file.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -179,6 +179,26 @@ def contract_address(chain: Chain) -> bytes | None:
 
 def _contracts(chain: Chain) -> dict[str, Any]:
     return {each.NAME: each for each in chain.machine.contracts.values()}
+
+
+def peers_of(
+    members: Sequence[NodeRecord], invited_by: Sequence[NodeRecord], *, own_key: bytes, height: int
+) -> list[NodeRecord]:
+    """Return whom a node links with: the members, and who invited it while it knows no better.
+
+    That is while it is none of them; and at block 0, where a founder that has lost its disk stands
+    as well, whom the other founders may have left behind under other keys.
+
+    Args:
+        members: of the state that the node has.
+        invited_by: members of its invite, if it has one.
+        own_key: its node key.
+        height: of that state.
+    """
+    known = {node.node_key for node in members}
+    if own_key in known and height > 0:
+        return list(members)
+    return [*members, *(node for node in invited_by if node.node_key not in known)]
 
 
 def endpoints(

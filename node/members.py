@@ -16,7 +16,15 @@ from consensus.replica import Replica
 from crypto.errors import DecodeError
 from crypto.keys import AccountKey, NodeKey
 from node.chain import Chain
-from node.community import Change, NodeRecord, call_data, endpoints, is_governed, read_key_state
+from node.community import (
+    Change,
+    NodeRecord,
+    call_data,
+    endpoints,
+    is_governed,
+    peers_of,
+    read_key_state,
+)
 from node.config import Address
 from node.directory import Directory
 from node.errors import MempoolFull
@@ -121,10 +129,8 @@ class Members:
     def _refresh(self) -> None:
         community, membership = self._directory.community, self._chain.membership()
         members = [node for node in community.nodes if node.node_key in membership.members]
-        peers = [*members]
-        if self._keys.node.public not in membership.members:
-            known = {node.node_key for node in members}
-            peers += [node for node in self._invited_by if node.node_key not in known]
+        own_key, height = self._keys.node.public, self._chain.height
+        peers = peers_of(members, self._invited_by, own_key=own_key, height=height)
         observers = [
             change.newcomer
             for change in community.changes

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from market.abi import MEMBERSHIP
-from node.community import read_community
+from node.community import NodeRecord, peers_of, read_community
 from node.natives import NATIVES
 from tests.market.contracts.chain import Chain, ed25519, home
 from tests.market.contracts.members import rotation
@@ -52,3 +52,20 @@ def test_the_largest_community_with_all_keys_changing_can_be_read(crowd):
     for change in community.changes:
         assert len(change.keys) == MEMBERS_MAX
         assert change.newcomer.node_key in change.keys
+
+
+def test_who_invited_a_node_is_asked_while_it_knows_no_better():
+    def record(i):
+        return NodeRecord(
+            account=bytes(20), node_key=bytes([i]) * 32, endpoint="", name=f"{i}", certificate=b""
+        )
+
+    members, invited_by = [record(1), record(2)], (record(2), record(3))
+    for own, height, expected in (
+        (9, 0, [1, 2, 3]),
+        (9, 70, [1, 2, 3]),  # A newcomer, or one that was evicted.
+        (1, 0, [1, 2, 3]),  # A founder without a disk: the others may have other keys by now.
+        (1, 70, [1, 2]),
+    ):
+        found = peers_of(members, invited_by, own_key=bytes([own]) * 32, height=height)
+        assert [int(node.name) for node in found] == expected
