@@ -1,13 +1,15 @@
 """Measures full blocks of bytecode around what `hearth bench vm --worst` sees inside the EVM.
 
 Not a test (a busy machine would fail it): `.venv/bin/python -m tests.vm.worst_bytecode` prints the
-table of docs/spec/gas.md. Each block holds two transactions that loop until their gas or their
-compute ends; execution, receipts, Merkle tree over 100,000 keys and roots are in the time.
+table of docs/spec/gas.md. Each block holds two transactions that loop, or call new code, until
+their gas or their compute ends; no code is decoded beforehand. Execution, receipts, Merkle tree
+over 100,000 keys and roots are in the time.
 """
 
 import sys
 import time
 
+from testnet.bench.vm_decode import CODES
 from tests.vm.chain import MEMBERS, TOY, call_data
 from tests.vm.programs import (
     GAS,
@@ -24,6 +26,8 @@ from tests.vm.programs import (
     push,
 )
 from tests.vm.worst_blocks import BIG, SENDER, big_chain
+from vm.evm.gas import CODE_BYTES_MAX
+from vm.evm.interpreter import PROGRAMS
 
 RESERVE = 100_000
 """Gas at which a loop that is to succeed stops."""
@@ -43,15 +47,38 @@ def ending(body):
     )  # fmt: skip
 
 
-def measure(c, name, code):
+def deployed(c, code):
     nonce = c.machine.next_nonce(c.state, SENDER.address)
-    c.seal(c.send(SENDER, init_code(code), gas_limit=9_000_000))
-    to = created_by(SENDER.address, nonce)
-    candidates = [c.send(SENDER, to=to, gas_limit=BIG, nonce=nonce + 1 + n) for n in range(2)]
+    (receipt,) = c.seal(c.send(SENDER, init_code(code), gas_limit=9_000_000))
+    assert receipt.status == 1
+    return created_by(SENDER.address, nonce)
+
+
+def measure(c, name, code):
+    measure_calls(c, name, [deployed(c, code)] * 2)
+
+
+def measure_new(c, name):
+    """Two transactions that call large contracts that no cache holds, each with its own code."""
+    body = CODES[name](CODE_BYTES_MAX - 3) + bytes((STOP,))
+    callees = [deployed(c, body + n.to_bytes(2, "big")) for n in range(40)]
+    callers = [
+        deployed(c, b"".join(call(to, kind=STATICCALL)(0) for to in half))
+        for half in (callees[:20], callees[20:])
+    ]
+    measure_calls(c, f"new code: {name}", callers)
+
+
+def measure_calls(c, name, targets):
+    nonce = c.machine.next_nonce(c.state, SENDER.address)
+    candidates = [
+        c.send(SENDER, to=to, gas_limit=BIG, nonce=nonce + n) for n, to in enumerate(targets)
+    ]
     known = {tx.raw: tx for tx in candidates}
     built = c.build(candidates)
     seconds = []
     for _ in range(3):
+        PROGRAMS.clear()
         start = time.process_time()
         execution = c.machine.execute_block(c.head, built.block, c.state, c.tree, known)
         seconds.append(time.process_time() - start)
@@ -77,6 +104,8 @@ def main():
     measure(c, "empty creations", ending(bytes((ZERO, ZERO, ZERO, CREATE, POP))))
     one_byte = mstore(bytes.fromhex("60015ff3")) + push(4) + bytes((ZERO, ZERO, CREATE, POP))
     measure(c, "creations", ending(one_byte))
+    for name in CODES:
+        measure_new(c, name)
 
 
 if __name__ == "__main__":
