@@ -48,6 +48,10 @@ class Disk(Generic[BlockT]):
         self._frames.append((begin, begin + len(data)))
         self._unsynced += data
 
+    def append_part(self, data: bytes) -> None:
+        """Write what there was room for: no whole write, also if it stays."""
+        self._unsynced += data
+
     def sync(self) -> None:
         self._synced += self._unsynced
         self._unsynced = b""

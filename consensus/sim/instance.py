@@ -276,7 +276,7 @@ class Instance:
     def _fail_for_space(self, data: bytes = b"") -> None:
         """Stop at a write that the disk has no room for: a part of it may be there."""
         self._cluster.fired["disk_full"] += 1
-        self.disk.append(data[: len(data) // 2])
+        self.disk.append_part(data[: len(data) // 2])
         self.disk.sync()
         self._halt()
 

@@ -157,6 +157,16 @@ def test_a_lost_log_leaves_the_blocks():
     assert (disk.log, disk.blocks) == (b"", [7])
 
 
+def test_half_a_write_behind_the_damage_is_no_hole():
+    """Seed 11815 of profile disks: the disk filled up in a write, then lost a bit before it."""
+    disk = log_of(b"first", b"last whole one")
+    disk.append_part(b"half of")
+    disk.sync()
+    disk.damage(500, bit=3)
+    assert disk.is_damaged
+    assert not disk.has_hole
+
+
 def test_lost_and_torn_writes_are_counted():
     fired: Counter[str] = Counter()
     disk: Disk[int] = Disk(fired)
