@@ -65,6 +65,7 @@ class Executor:
 
         Raises:
             CorruptStore: head and state do not belong together.
+            StorageError: the head is made by rules that the machine does not know.
             GenesisError: a contract refuses its parameters.
         """
         self._known = known
@@ -239,6 +240,11 @@ class Executor:
             header = decode_block(body or b"").header
         except InvalidBlock as error:
             raise CorruptStore(f"head block {height} cannot be read: {error}") from error
+        if header.version not in self._machine.protocols:
+            raise StorageError(
+                f"head block {height} is made by protocol version {header.version}, which this "
+                "program does not support: install the version that made it, or a newer one"
+            )
         if header.hash != digest or header.state_root != self._tree.root:
             raise CorruptStore(
                 f"the state does not belong to head block {height}: move data/chain away and "
@@ -250,7 +256,7 @@ class Executor:
         if self._machine.genesis.recovered is not None:
             raise StorageError(
                 "the chain follows another one, and its first state cannot be computed from the "
-                "genesis file: begin with `hearth recover apply`, or restore a backup"
+                "genesis file: begin with `hearth recover apply`, or `hearth recover seed`"
             )
         execution = self._machine.genesis_execution()
         block = Block(execution.header, ())
