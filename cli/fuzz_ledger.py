@@ -20,6 +20,7 @@ DECODERS = "## Decoders\n"
 _DECODERS_HEAD = """
 Every decoder under atheris, each for so many seconds: `hearth fuzz --decoders --ledger FILE`. What
 fails is named by its target and its input's file; a fix comes with a test that holds the input.
+*Hours* are of the processes, their waiting included.
 
 | date | commit | targets | seconds each | inputs | hours | failures |
 |---|---|---|---|---|---|---|
