@@ -34,7 +34,6 @@ from consensus.events import (
     Persist,
     Reason,
     Receive,
-    Rest,
     Send,
     ServeBlocks,
     Suspect,
@@ -59,7 +58,7 @@ from node.links import Links
 from node.metrics import Metrics
 from node.p2p.frames import Channel
 from node.p2p.roster import Roster
-from node.protocols import protocol_status, too_old
+from node.protocols import rest_if_too_old
 from node.records import ConsensusStatus
 from node.senders import Senders
 from node.step_timer import StepTimer
@@ -160,15 +159,7 @@ class ConsensusDriver:
         self._loop = asyncio.get_running_loop()
         self._is_stopped = False
         self._chain.on_transaction(lambda _tx, _is_own: self.work_may_wait())
-        self._push(self._rest() or Tick())
-
-    def _rest(self) -> Rest | None:
-        """Return what tells the replica that it lacks the rules of the next block, if it does."""
-        status = protocol_status(self._chain)
-        if status.missing is None:
-            return None
-        _log.error(too_old(status), height=self._chain.height)
-        return Rest()
+        self._push(rest_if_too_old(self._chain) or Tick())
 
     def stop(self) -> None:
         """Take no further step. The caller closes chain and vote log."""
@@ -419,7 +410,7 @@ class ConsensusDriver:
         membership = self._chain.membership()
         is_witnessed = membership.first_height == block.height + 1 and self.has_awaited(block)
         self._inbox.put_first(Applied(block.height, block.digest, membership, is_witnessed))
-        rest = self._rest()
+        rest = rest_if_too_old(self._chain)
         if rest is not None:
             self._inbox.put_first(rest)  # Before it hears that it may go on.
         self._is_work_stale = True

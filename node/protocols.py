@@ -8,12 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+import structlog
+
+from consensus.events import Rest
 from node.chain import Chain
 from node.p2p.member import PeerStats
 from vm.protocol import Step, missing_step, read_schedule
 
 TOO_OLD: Final = "VERSION_TOO_OLD"
 """Stands first in what such a node says, for programs that look for it."""
+
+_log = structlog.get_logger("protocols")
 
 
 @final
@@ -60,6 +65,15 @@ def too_old(status: ProtocolStatus) -> str | None:
         f"force, and this node's software supports {_versions(status.supported)} only: it does "
         "not vote and executes no further block"
     )
+
+
+def rest_if_too_old(chain: Chain) -> Rest | None:
+    """Return, and log, what tells the replica that the rules of the next block are not known."""
+    said = too_old(protocol_status(chain))
+    if said is None:
+        return None
+    _log.error(said, height=chain.height)
+    return Rest()
 
 
 def explain_protocols(status: ProtocolStatus, *, height: int) -> list[str]:
