@@ -15,6 +15,7 @@ from market.abi import (
     EVENTS,
     FUNCTIONS,
     MEMBERSHIP,
+    ZERO_ADDRESS,
     EvidenceReported,
     RevertCode,
 )
@@ -192,7 +193,7 @@ def _check_new(ctx: CallContext, accusation: Accusation, node_key: bytes) -> Non
 def _record(ctx: CallContext, accusation: Accusation, node_key: bytes) -> None:
     offence, kind, epoch, term, at_view, height = _numbers(accusation)
     count = ctx.get_int(_COUNT)
-    account = owner_of(ctx.at(MEMBERSHIP), node_key, epoch)
+    account = owner_of(ctx.at(MEMBERSHIP), node_key, epoch) or ZERO_ADDRESS
     row = Offence(node_key, account, offence, kind, epoch, term, at_view, height, ctx.height)
     _offences.put(ctx, row, u64(count))
     ctx.put_int(_COUNT, count + 1)

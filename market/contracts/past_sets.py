@@ -33,13 +33,15 @@ def keep_set(ctx: CallContext, members: MemberSet, gone: bytes) -> None:
 def owner_of(ctx: CallContext, node_key: bytes, epoch: int) -> bytes:
     """Return the account of the household whose node had this key in `epoch`, whose set is known.
 
-    Not that of who has it now: a key may have gone from hand to hand.
+    Not that of who has it now: a key may have gone from hand to hand. Empty for one that was left
+    out when the community began anew: what it signs in the name of an old set blames itself alone.
     """
     for past in range(epoch, ctx.member_set().epoch):
         gone = ctx.get(_GONE + u64(past % EPOCHS_KEPT))
         if gone[: len(node_key)] == node_key:
             return gone[len(node_key) :]
-    return next(account for account, each in all_members(ctx) if each.node_key == node_key)
+    holders = (account for account, each in all_members(ctx) if each.node_key == node_key)
+    return next(holders, b"")
 
 
 def set_of(ctx: CallContext, epoch: int) -> MemberSet | None:

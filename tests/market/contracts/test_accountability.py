@@ -28,7 +28,9 @@ from market.contracts.evidence import read_evidence
 from tests.consensus.strategies import digests, view_changes
 from tests.consensus.test_evidence import GUILTY
 from tests.market.contracts.chain import Chain, Reverted, account, ed25519, home
-from tests.market.contracts.members import accept, activate, node, rotation
+from tests.market.contracts.members import accept, activate, admit, node, rotation
+from tests.market.contracts.members import members as members_of
+from tests.market.contracts.recovered import recover, staying
 from vm.errors import Revert
 
 A, B = b"a" * 32, b"b" * 32
@@ -143,6 +145,29 @@ def test_a_household_that_changed_its_key_or_was_evicted_is_found_all_the_same()
     rows = chain.one("Accountability", "offences", 0)
     assert [row[0] for row in rows] == [node(i).public for i in range(5)]
     assert [row[1] for row in rows] == [home(i).address for i in range(5)]
+
+
+def test_a_key_that_a_new_beginning_left_out_stops_nobody():
+    """It can still sign in the name of a set that is kept, and convict itself."""
+    old = Chain(6, checked=False)
+    keys = members_of(old).keys
+    admit(old, "new", [node(i) for i in range(5)])
+    chain = recover(old, staying(old, 4, 5))
+    domain = SigningDomain(chain.head.hash, Membership(epoch=0, members=keys).hash())
+    slot, sender = Slot(epoch=0, term=0, view=0, height=1), keys.index(node(5).public)
+    votes = [
+        SignedVote(
+            kind=Kind.COMMIT,
+            slot=slot,
+            digest=digest,
+            sender=sender,
+            signature=node(5).sign(domain.payload(Kind.COMMIT, slot, digest)),
+        )
+        for digest in (A, B)
+    ]
+    report(chain, encode_evidence(DoubleVote(*votes)))
+    (row,) = chain.one("Accountability", "offences", 0)
+    assert tuple(row)[:2] == (node(5).public, bytes(20))
 
 
 def test_an_offence_is_recorded_once_whatever_it_is_proven_by():
