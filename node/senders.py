@@ -20,11 +20,11 @@ from consensus.messages import SealedBlock
 from crypto.keys import ADDRESS_BYTES
 from node.sender_worker import LENGTH, UNKNOWN
 
-AHEAD: Final = 4
+AHEAD: Final = 8
 """Blocks that are recovered before their turn: what a peer that sends rubbish can waste."""
-START_BLOCKS: Final = 8
+START_BLOCKS: Final = 12
 """Fetched blocks for which a process is started; fewer are replayed before it is there."""
-WAIT_S: Final = 0.1
+WAIT_S: Final = 1.0
 """For the answer about the block that is next; then the node does it by itself."""
 IDLE_S: Final = 5.0
 """The process ends when it was asked nothing for so long."""
