@@ -1,12 +1,16 @@
 """What a code's decoding costs: a share of what runs, up to the whole of it, and nothing twice."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.hashing import keccak256
+from testnet.bench.vm_decode import CODES, HashedState, calls, creations
+from testnet.evm_fuzz.ours import Watch
 from tests.vm.evm.machine import CONTRACT, GAS, SENDER, asm, calling, environment, state_with
 from vm.evm import gas as prices
-from vm.evm.interpreter import execute
+from vm.evm import program
+from vm.evm.interpreter import PROGRAMS, execute
 from vm.evm.message import Message
 from vm.evm.program import Codes, Loaded, Program
 from vm.evm.world import World
@@ -36,10 +40,12 @@ callees = st.sampled_from(
 )
 
 
-def computed(code, callee=b"", codes=None, limit=10**9):
+def computed(code, callee=b"", codes=None, limit=10**9, tracer=None):
     state = state_with(code).put(CALLEE, code=callee, nonce=1)
     message = Message(caller=SENDER, to=CONTRACT, value=0, data=b"", gas=GAS // 20)
-    return execute(World(state), environment(), message, compute_limit=limit, codes=codes)
+    return execute(
+        World(state), environment(), message, compute_limit=limit, codes=codes, tracer=tracer
+    )
 
 
 def paid(*codes):
@@ -68,6 +74,18 @@ def test_exactly_what_is_computed_is_enough(code, callee):
     if whole.compute:
         cut = computed(code, callee, limit=whole.compute - 1)
         assert (cut.status, cut.compute, cut.error) == (0, whole.compute - 1, "out of gas")
+
+
+@given(statements, callees, st.integers(0, 20_000))
+def test_a_traced_transaction_pays_the_same(code, callee, limit):
+    """Else `debug_traceTransaction` would show another end than the block's."""
+    block, traced = Codes(), Codes()
+    for _ in range(2):
+        own, seen = Codes(block), Codes(traced)
+        result = computed(code, callee, own, limit)
+        assert computed(code, callee, seen, limit, Watch()) == result
+        own.keep()
+        seen.keep()
 
 
 @given(statements, callees, st.integers(0, 5_000))
@@ -100,3 +118,25 @@ def test_init_code_pays_like_code():
     running = computed(init, codes=paid(init)).compute
     decoding = min(prices.decoding(init), SHARE * running)
     assert result.compute == prices.INITCODE_BYTE_COMPUTE * len(init) + running + decoding
+
+
+@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("made", [calls, creations])
+def test_what_is_decoded_is_paid_for(monkeypatch, name, made):
+    """The promise without a clock: a block is no longer than its compute says."""
+    work = []
+
+    def decoded(code, start):
+        block = decode(code, start)
+        size = prices.DECODE_BYTE_COMPUTE * (block.end - start) if block.code else 0
+        work.append(prices.DECODE_BLOCK_COMPUTE + size)
+        return block
+
+    decode = program._decode
+    monkeypatch.setattr(program, "_decode", decoded)
+    case = made(CODES[name])
+    message = Message(caller=case.sender, to=case.to, value=0, data=b"", gas=9_000_000)
+    PROGRAMS.clear()
+    result = execute(World(HashedState(case)), environment(), message, compute_limit=400_000)
+    assert result.compute == 400_000
+    assert sum(work) <= result.compute
