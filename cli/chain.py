@@ -147,7 +147,7 @@ async def _block(target: Target, text: str) -> tuple[Any, Any, list[Any], list[H
             raise CommandError(f"there is no block {text}; the head is at height {height}")
         receipts = await client.call("eth_getBlockReceipts", found["number"])
         seal = await client.call("hearth_getSeal", int(found["number"], 16))
-        return found, seal, receipts, await fetch_hand_overs(client)
+        return found, seal, receipts, await fetch_hand_overs(client, target.genesis)
 
 
 def _transaction(known: Known, tx: dict[str, Any], receipt: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ async def fetch_proof(client: RpcClient, genesis: Genesis, key: bytes) -> proof_
     answer = await client.call("hearth_getProof", "0x" + key.hex())
     head = answers.read_header(answers.read_object(answer, "hearth_getProof").get("header"))
     # Asked after the proof: the epoch of its block is among them.
-    steps = await fetch_hand_overs(client)
+    steps = await fetch_hand_overs(client, genesis)
     needed = [step for step in steps if step.members.first_height <= head.number]
     return proof_file.StateProof.from_rpc(genesis, answer, needed)
 

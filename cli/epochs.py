@@ -6,14 +6,16 @@ from node import light_answers as answers
 from node.hand_over import HandOver
 from node.light_client import EPOCHS_PER_ANSWER
 from node.rpc.client import RpcClient
+from vm.first_block import founders
 from vm.genesis import Genesis
 
 
-async def fetch_hand_overs(client: RpcClient) -> list[HandOver]:
+async def fetch_hand_overs(client: RpcClient, genesis: Genesis) -> list[HandOver]:
     """Return the steps into all epochs after the founders', as a node shows them."""
     steps: list[HandOver] = []
+    first = founders(genesis).epoch  # Above 0 where the chain follows another.
     while True:
-        given = await client.call("hearth_getEpochs", steps[-1].members.epoch if steps else 0)
+        given = await client.call("hearth_getEpochs", steps[-1].members.epoch if steps else first)
         items = answers.read_list(given, "hearth_getEpochs", EPOCHS_PER_ANSWER)
         steps += [answers.read_hand_over(item) for item in items]
         if len(items) < EPOCHS_PER_ANSWER:

@@ -3,41 +3,34 @@
 The steps, and when not to take them, are in docs/recovery.md.
 """
 
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from cli.chain_verify import genesis_block
+from cli import recover_status as standing
 from cli.errors import CommandError, Unusable
 from cli.genesis import read_member
 from cli.node import new_config
 from cli.output import print_fields, print_json, print_table
-from cli.target import Target, connected, readable_errors, run_async, view
+from cli.target import readable_errors
 from crypto.keys import NodeKey
 from node import recovery
 from node.community import NodeRecord, read_community
-from node.config import NodeConfig, load, parse_address
+from node.config import NodeConfig, load
 from node.errors import StorageError
 from node.home import Home, load_genesis, read_password
-from node.light_client import LightClient
 from node.natives import NATIVES
 from node.recovery_file import RecoveryFile, survivors_needed
-from node.rpc import client as rpc
 from testnet import strict_json
-from vm.block import Header
 from vm.genesis import Genesis, GenesisMember
 from vm.members import quorum
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-PROBE_S: Final = 2.0
-"""For a member's node to accept a connection."""
 
 
 @click.group()
@@ -98,7 +91,9 @@ def status(home: Home, *, as_json: bool) -> None:
     Example:
       hearth recover status --home ~/.hearth/home
     """
-    head, rows, keys = _stopped(home) if not _is_running(home) else _running(home)
+    runs = standing.is_running(home)
+    head, rows, keys = standing.of_running(home) if runs else standing.of_stopped(home)
+    above = None if runs else recovery.voted_above(home, head.number)
     n, there = len(keys), sum(row["is_there"] for row in rows)
     result = {
         "height": head.number,
@@ -109,6 +104,7 @@ def status(home: Home, *, as_json: bool) -> None:
         "needed": quorum(n),
         "may_go_on": survivors_needed(n),
         "is_below_quorum": there < quorum(n),
+        "voted_above": None if above is None else {"height": above[0], "hash": above[1]},
     }
     if as_json:
         print_json(result)
@@ -116,75 +112,8 @@ def status(home: Home, *, as_json: bool) -> None:
     print_fields("Newest sealed block", {k: result[k] for k in ("height", "hash", "time_ms")})
     table = [(r["name"], r["endpoint"], "yes" if r["is_there"] else "no") for r in rows]
     print_table("Members", ("name", "endpoint", "there"), table)
-    click.echo(_verdict(n, there))
-
-
-def _verdict(n: int, there: int) -> str:
-    if there >= quorum(n):
-        return f"{there} of {n} are there, {quorum(n)} are a quorum: nothing is to be recovered."
-    text = f"{there} of {n} are there, {quorum(n)} would be a quorum: nothing can be sealed."
-    if there < survivors_needed(n):
-        return f"{text} Fewer than {survivors_needed(n)} cannot go on without the others."
-    return f"{text} If the others never come back: hearth recover propose."
-
-
-def _is_running(home: Home) -> bool:
-    async def ask() -> bool:
-        try:
-            async with connected(Target(home)) as client:
-                await client.call("hearth_status")
-        except rpc.Unreachable:
-            return False
-        return True
-
-    return home.config.exists() and run_async(ask())
-
-
-def _running(home: Home) -> tuple[Header, list[dict[str, Any]], Sequence[bytes]]:
-    target = Target(home)
-
-    async def ask() -> tuple[LightClient, list[Any], list[Any]]:
-        client = LightClient(genesis_block(target.genesis))
-        async with connected(target) as server:
-            await client.follow(server)
-            (nodes,) = await view(server, "Membership", "nodes")
-            return client, list(nodes), await server.call("hearth_peers")
-
-    client, nodes, peers = run_async(ask())
-    up = {peer["name"] for peer in peers if peer["isUp"]} | {target.name}
-    rows = [_row(name, endpoint, key, name in up) for _, key, endpoint, name, *_ in nodes]
-    return client.head.header, rows, client.members[-1].members
-
-
-def _stopped(home: Home) -> tuple[Header, list[dict[str, Any]], Sequence[bytes]]:
-    with recovery.opened(home, NATIVES) as chain:
-        recovery.verify_head(chain)
-        nodes = read_community(chain).nodes
-        name = load(home.config).name if home.config.exists() else ""
-        rows = [
-            _row(each.name, each.endpoint, each.node_key, each.name == name or answers(each))
-            for each in nodes
-        ]
-        return chain.head, rows, [each.node_key for each in nodes]
-
-
-def _row(name: str, endpoint: str, node_key: bytes, is_there: bool) -> dict[str, Any]:  # noqa: FBT001
-    return {
-        "name": name,
-        "endpoint": endpoint,
-        "node_key": "0x" + node_key.hex(),
-        "is_there": is_there,
-    }
-
-
-def answers(node: NodeRecord) -> bool:
-    """Return whether something accepts connections where a member's node is met."""
-    address = parse_address(node.endpoint, node.name)
-    try:
-        with socket.create_connection((address.host, address.port), PROBE_S):
-            return True
-    except OSError:
-        return False
+    click.echo(standing.verdict(n, there))
+    standing.warn(above)
 
 
 # Proposing.
@@ -242,7 +171,7 @@ def propose(
 
 def _require_silence(gone: Sequence[NodeRecord], is_forced: bool) -> None:  # noqa: FBT001
     for node in gone:
-        if not is_forced and answers(node):
+        if not is_forced and standing.answers(node):
             raise CommandError(
                 f"{node.name} is to be left out, and something answers at {node.endpoint}",
                 "if that is not its node, or it shall not take part: --although-a-quorum-is-left",
@@ -307,6 +236,7 @@ def sign(home: Home, *, file: Path, backup: Path | None, despite_quorum: bool, y
     with recovery.opened(home, NATIVES, backup) as chain:
         recovery.check(chain, proposed)
     _show(proposed, f"{file} holds")
+    standing.warn(recovery.voted_above(home, proposed.header.number))
     if not yes:
         click.confirm("Leave the old chain and go on with these members?", abort=True)
     key = _node_key(home, [each.node_key for each in proposed.survivors])

@@ -14,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
+from consensus.vote_log import CommitRecord
 from crypto.errors import DecodeError, InvalidProof
+from crypto.hashing import Digest
 from crypto.keys import NodeKey
 from node.backup import ITEM_ORDER, genesis_of, import_state, take_item
 from node.chain import Chain
@@ -175,6 +177,25 @@ def require_not_newer(home: Home, natives: Sequence[NativeContract], file: Recov
             )
 
 
+def voted_above(home: Home, height: int) -> tuple[int, Digest] | None:
+    """Return height and hash of a block above `height` that this node has voted to seal, if any.
+
+    Nobody here holds its seal; members who are gone may, and may have told their households.
+
+    Raises:
+        StorageError: the vote log cannot be read.
+    """
+    if not home.votes.exists():
+        return None
+    log = VoteLogFile(home.votes)
+    records, found = log.records, None
+    log.close()
+    for record in records:  # In the order in which they were written: the last is the highest.
+        if isinstance(record, CommitRecord) and record.commit.slot.height > height:
+            found = int(record.commit.slot.height), record.certificate.digest
+    return found
+
+
 def check(chain: Chain, file: RecoveryFile) -> CarriedOver:
     """Compute what the file claims from the state of `chain`; signatures are not looked at.
 
@@ -306,6 +327,7 @@ def apply(
         if (home.path / name).exists():
             write_synced(partial / name, (home.path / name).read_bytes())
     partial.rename(new)
+    sync_folder(new.parent)
     return genesis
 
 
@@ -381,6 +403,15 @@ def own_key(home: Home, password: str, keys: Sequence[bytes]) -> NodeKey:
     return found
 
 
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write a file of the owner's alone, whole or not at all, durably."""
     partial = path.with_name(path.name + ".part")
@@ -390,3 +421,4 @@ def write_synced(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+    sync_folder(path.parent)

@@ -10,7 +10,7 @@ import pytest
 
 from cli.chain_verify import lineage
 from cli.errors import CommandError
-from cli.recover import answers
+from cli.recover_status import answers
 from node.chain import Chain
 from node.community import NodeRecord
 from node.home import Home
@@ -53,7 +53,7 @@ class Four:
 @pytest.fixture
 def four(tmp_path, monkeypatch):
     monkeypatch.setattr("cli.keys.COST", "min")
-    monkeypatch.setattr("cli.recover.PROBE_S", 0.2)
+    monkeypatch.setattr("cli.recover_status.PROBE_S", 0.2)
     for name in ("HEARTH_HOME", "HEARTH_TESTNET"):
         monkeypatch.delenv(name, raising=False)
     four = Four(tmp_path)
@@ -168,7 +168,7 @@ def test_a_quorum_evicts_and_does_not_recover(four):
 
 
 def test_who_answers_is_not_gone(four, monkeypatch):
-    monkeypatch.setattr("cli.recover.answers", lambda node: node.name == four.names[3])
+    monkeypatch.setattr("cli.recover_status.answers", lambda node: node.name == four.names[3])
     a, _, c, d = four.names
     gone = ("--missing", c, "--missing", d)
     refused = run("recover", "propose", "--home", four.homes[a], *gone, code=1)
@@ -193,10 +193,11 @@ def test_names_and_files_are_checked(four):
 def test_status_of_a_node_that_is_stopped(four, monkeypatch):
     a, b, c, _ = four.names
     up = [b]
-    monkeypatch.setattr("cli.recover.answers", lambda node: node.name in up)
+    monkeypatch.setattr("cli.recover_status.answers", lambda node: node.name in up)
     status = run_json("recover", "status", "--home", four.homes[a])
     assert (status["there"], status["needed"], status["may_go_on"]) == (2, 3, 2)
     assert status["is_below_quorum"]
+    assert status["voted_above"] is None
     shown = run("recover", "status", "--home", four.homes[a]).stdout
     assert "hearth recover propose" in shown
     up.append(c)

@@ -126,6 +126,11 @@ def test_a_community_goes_on_after_it_lost_its_quorum(layout, tmp_path):
     run("recover", "genesis", "recovery.json", old_genesis, "--out", "followed.json")
     assert Path("followed.json").read_bytes() == (new["late"] / "genesis.json").read_bytes()
     asyncio.run(go_on(layout, new, before))
+    home = new[survivors[0]]
+    run("chain", "proof", "--balance", "late", "--home", home, "--out", "late.json")
+    proven = run_json("chain", "verify-proof", "late.json", "--genesis", home / "genesis.json")
+    assert (proven["account"], proven["units"]) == ("late", 0)
+    assert len(run_json("chain", "block", "1", "--home", home)["sealed_by"]) == 3
     shown = run_json("chain", "verify", "--home", new[survivors[0]], "--after", old_genesis)
     assert shown["height"] > 0
     assert shown["follows"]["is_shown"]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consensus.vote_log import encode_frame
 from crypto.errors import DecodeError, InvalidProof
 from crypto.hashing import Digest
 from node import recovery
@@ -23,6 +24,7 @@ from node.recovery_file import (
     verify_signatures,
 )
 from node.storage.vote_log import VoteLogFile
+from tests.consensus.test_vote_log import records_of
 from tests.market.contracts.chain import ed25519, home
 from tests.market.contracts.recovered import record
 from tests.node.village import NEW, Village, keys_file, make_seal, send
@@ -397,6 +399,19 @@ def test_a_backup_of_another_block_or_chain_is_of_no_use(village, proposed):
         recovery.opened(other, NATIVES, stale),
     ):
         pass
+
+
+def test_a_block_that_was_voted_for_and_not_sealed_is_named(village):
+    """Members who are gone may have sealed it: the operator is told, and looks for their disks."""
+    made = village.bare("home 0")
+    assert recovery.voted_above(made, 0) is None
+    made.votes.parent.mkdir()
+    records = records_of(height=4)
+    made.votes.write_bytes(encode_frame(records, 0))
+    digest = records[2].certificate.digest
+    assert recovery.voted_above(made, 3) == (4, digest)
+    assert recovery.voted_above(made, 4) is None
+    assert recovery.voted_above(made, 3) == (4, digest), "reading leaves the log as it is"
 
 
 def test_the_head_that_is_shown_is_verified(village, proposed):
