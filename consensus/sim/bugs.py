@@ -33,7 +33,9 @@ from consensus.messages import (
 )
 from consensus.normal_case import When, when
 from consensus.normal_case import on_vote as on_vote_rightly
+from consensus.peers import Peer
 from consensus.quorum import Quorum
+from consensus.recovery import begin_epoch as begin_epoch_rightly
 from consensus.recovery import restore as restore_rightly
 from consensus.replica import _applied as applied_rightly
 from consensus.retransmission import _answer as answer_rightly
@@ -51,6 +53,7 @@ from crypto.hashing import Digest
 
 _PAYLOAD = SigningDomain.payload
 _SIGN = Signer.sign
+_ENTER_EPOCH = State.enter_epoch
 
 
 def ask_without_certificate(s: State, view: View) -> bool:
@@ -364,3 +367,61 @@ def blame_for_being_late(s: State, sender: MemberIndex, vote: Vote) -> None:
     if when(s, vote) is When.PAST:
         s.suspect(sender, Reason.BAD_SLOT, "for a height that is decided")
     on_vote_rightly(s, sender, vote)
+
+
+def forget_what_is_shown(_s: State, _sender: MemberIndex, _vote: SignedVote) -> None:
+    """Take no notice of own signatures that the log does not hold (rule 25)."""
+
+
+def trust_any_log(s: State) -> int:
+    """Count an own log that may have been lost as a witness (rule 25)."""
+    return s.q - 1
+
+
+def begin_epoch_at_once(s: State, *, is_witnessed: bool, was_member: bool) -> None:
+    """End all quarantine where an epoch begins, though it is only replayed (rule 25)."""
+    begin_epoch_rightly(s, is_witnessed=is_witnessed or s.me is not None, was_member=was_member)
+
+
+def applied_in_the_old_set(s: State, event: Applied) -> None:
+    """Go on with the members of before (rule 28)."""
+    applied_rightly(s, replace(event, membership=s.membership))
+
+
+def enter_epoch_in_the_old_domain(
+    self: State, membership: Membership, base_digest: Digest | None
+) -> None:
+    """Sign and verify as if the first member set were there for ever (rule 28)."""
+    first: SigningDomain | None = vars(self).get("domain")
+    _ENTER_EPOCH(self, membership, base_digest)
+    if first is not None:
+        self.domain = first
+        if self.me is not None:
+            self.signer = Signer(self.keyring, first, self.me)
+
+
+def enter_epoch_without_base(
+    self: State, membership: Membership, _base_digest: Digest | None
+) -> None:
+    """Let nothing prove the block below the epoch (rule 28)."""
+    _ENTER_EPOCH(self, membership, None)
+
+
+def enter_epoch_in_the_old_view(
+    self: State, membership: Membership, base_digest: Digest | None
+) -> None:
+    """Carry the view into the epoch that begins (rule 28)."""
+    view: View = vars(self).get("view", View(0))
+    _ENTER_EPOCH(self, membership, base_digest)
+    self.set_view(view)
+    self.asked = view
+
+
+def one_ready_too_few(n: int) -> int:
+    """Let a set take effect with a member too few to make it live (rule 29)."""
+    return Quorum(n).certificate - 1
+
+
+def serve_without_end(_self: Peer, _tag: int, _now_ms: int, _interval_ms: int) -> bool:
+    """Answer whoever asks, as often as he asks (rule 35)."""
+    return True

@@ -20,6 +20,7 @@ from consensus.sim.world import World
 
 NS = (4, 5, 6, 7)
 """Sizes of member sets from which a seed draws: 3f + 1 and all that lie between."""
+QUARANTINED = "quarantined"
 SEEDS_PER_TASK = 10
 MINIMISE_RUNS_MAX = 1_500
 """Replays spent on shortening one failing run."""
@@ -88,6 +89,8 @@ class FuzzReport:
     cpu_seconds: float
     """Of processor time, of all workers together."""
     faults_fired: dict[str, int]
+    quarantined: int
+    """Runs in which too many correct members had vote logs in doubt to demand that it goes on."""
     blocks_decided: int
     liveness_ms_max: int
     seeds_by_n: dict[int, int]
@@ -102,6 +105,7 @@ class FuzzReport:
             "seconds": round(self.seconds, 1),
             "cpu_seconds": round(self.cpu_seconds, 1),
             "faults_fired": self.faults_fired,
+            "quarantined": self.quarantined,
             "blocks_decided": self.blocks_decided,
             "liveness_ms_max": self.liveness_ms_max,
             "seeds_by_n": {str(n): count for n, count in self.seeds_by_n.items()},
@@ -173,7 +177,7 @@ def run_seed(
         trace_sha256=world.trace.sha256(),
         messages=world.messages,
         blocks=blocks,
-        fired={name: world.fired[name] for name in FAULTS},
+        fired={name: world.fired[name] for name in (*FAULTS, QUARANTINED)},
         liveness_ms=liveness_ms,
         seconds=time.process_time() - began,
         violation=violation,
@@ -262,6 +266,7 @@ class _Tally:
             seconds=wall_s,
             cpu_seconds=self._seconds,
             faults_fired={name: self._fired[name] for name in FAULTS},
+            quarantined=self._fired[QUARANTINED],
             blocks_decided=self._blocks,
             liveness_ms_max=self._liveness_ms,
             seeds_by_n=dict(sorted(self._by_n.items())),

@@ -25,9 +25,10 @@ from consensus import (
 )
 from consensus.certificates import SigningDomain
 from consensus.membership import Membership
+from consensus.peers import Peer
 from consensus.quorum import Quorum
 from consensus.signer import Signer
-from consensus.sim import bugs
+from consensus.sim import bugs, community
 from consensus.sim.faults import (
     BLACKOUTS,
     CENSORED,
@@ -37,6 +38,7 @@ from consensus.sim.faults import (
     FEW_TOLD,
     FLOODS,
     LIARS,
+    MEMBERS,
     PARTITIONS,
     ROTATIONS,
     SPLITS,
@@ -276,6 +278,27 @@ MUTANTS: tuple[Mutant, ...] = (
         scenario="signer_is_asked_twice",
     ),
     _mutant(
+        "25",
+        "own signatures that others show and the log lacks are passed over",
+        _swap(recovery._recall, bugs.forget_what_is_shown),
+        name="lost_votes_not_recalled",
+        profile=DISKS,
+    ),
+    _mutant(
+        "25",
+        "a log that was lost is believed to be whole",
+        _swap(recovery.heads_needed, bugs.trust_any_log),
+        name="lost_log_trusted",
+        profile=DISKS,
+    ),
+    _mutant(
+        "25",
+        "a restarted member votes as soon as an epoch begins",
+        _swap(recovery.begin_epoch, bugs.begin_epoch_at_once),
+        name="quarantine_ends_with_epoch",
+        profile=MEMBERS,
+    ),
+    _mutant(
         "26",
         "a torn tail stops the start",
         _swap(vote_log.replay, bugs.replay_refusing_torn_tail),
@@ -302,6 +325,41 @@ MUTANTS: tuple[Mutant, ...] = (
         name="view_not_signed",
     ),
     _mutant(
+        "28",
+        "the member set never changes",
+        _swap(replica._applied, bugs.applied_in_the_old_set),
+        name="member_set_never_changes",
+        profile=MEMBERS,
+    ),
+    _mutant(
+        "28",
+        "votes are bound to the first member set for ever",
+        _set(State, "enter_epoch", bugs.enter_epoch_in_the_old_domain),
+        name="votes_bound_to_first_set",
+        profile=MEMBERS,
+    ),
+    _mutant(
+        "28",
+        "the block below an epoch proves nothing in it",
+        _set(State, "enter_epoch", bugs.enter_epoch_without_base),
+        name="block_below_epoch_unproven",
+        profile=MEMBERS,
+    ),
+    _mutant(
+        "28",
+        "an epoch begins in the view in which the last one ended",
+        _set(State, "enter_epoch", bugs.enter_epoch_in_the_old_view),
+        name="view_outlives_epoch",
+        profile=MEMBERS,
+    ),
+    _mutant(
+        "29",
+        "a member set takes effect with a READY too few",
+        _swap(community.readies_needed, bugs.one_ready_too_few),
+        name="ready_quorum_one_too_small",
+        profile=MEMBERS,
+    ),
+    _mutant(
         "32",
         "a carried block is measured against the clock",
         _swap(normal_case._validate_carried, bugs.validate_carried_as_fresh),
@@ -323,6 +381,12 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(verification.is_vote_signed, bugs.believe_vote),
         name="votes_not_verified",
         profile=LIARS,
+    ),
+    _mutant(
+        "35",
+        "whoever asks is served as often as he asks",
+        _set(Peer, "may_serve", bugs.serve_without_end),
+        name="served_without_end",
     ),
     _mutant(
         "36",

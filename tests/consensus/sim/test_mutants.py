@@ -17,7 +17,8 @@ from consensus.tally import decided_by_commits
 
 # fmt: off
 RULES_REQUIRED = {
-    1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 23, 24, 26, 27, 32, 33, 34, 36,
+    1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 23, 24, 25, 26, 27, 28, 32, 33,
+    34, 35, 36,
 }
 # fmt: on
 CAUGHT_BEFORE = {
