@@ -58,7 +58,7 @@ def _keep_lines(command: click.Command) -> None:
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
-    """Say version and backend of the curve, which is only then loaded."""
+    """Say the versions (`vm.versions`) and the backend of the curve, which is only then loaded."""
     if not value or ctx.resilient_parsing:
         return
     version = importlib.metadata.version("hearth")
@@ -66,7 +66,12 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         backend = importlib.import_module("crypto.curve").BACKEND
     except ImportError as error:
         raise click.UsageError(str(error)) from None
-    click.echo(f"hearth, version {version}, curve backend {backend}")
+    known = importlib.import_module("vm.versions")
+    protocols = ", ".join(map(str, known.SUPPORTED_PROTOCOLS))
+    click.echo(
+        f"hearth, version {version}, protocol {protocols}, wire {known.WIRE_VERSION}, "
+        f"storage {known.STORAGE_VERSION}, curve backend {backend}"
+    )
     ctx.exit()
 
 

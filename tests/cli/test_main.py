@@ -12,6 +12,7 @@ from cli.errors import ExitCode
 from cli.main import main
 from crypto import curve
 from tests.cli.street import run, run_json
+from vm.versions import STORAGE_VERSION, SUPPORTED_PROTOCOLS, WIRE_VERSION
 
 NO_JSON = {
     # They act, or run until they are stopped; what they print is not data.
@@ -68,6 +69,9 @@ def test_help_imports_nothing_that_is_slow():
 def test_version():
     text = run("--version").stdout
     assert text.startswith("hearth, version ")
+    protocols = ", ".join(map(str, SUPPORTED_PROTOCOLS))
+    known = f", protocol {protocols}, wire {WIRE_VERSION}, storage {STORAGE_VERSION}, "
+    assert known in text
     assert text.endswith(f", curve backend {curve.BACKEND}\n")
 
 
