@@ -199,7 +199,15 @@ def summary(genesis: Genesis) -> dict[str, Any]:
         "block_gas_limit": genesis.block_gas_limit,
         "block_compute_limit": genesis.block_compute_limit,
         "members": len(genesis.members),
+        **_follows(genesis),
     }
+
+
+def _follows(genesis: Genesis) -> dict[str, Any]:
+    since = genesis.recovered
+    if since is None:
+        return {}
+    return {"follows": f"0x{since.genesis_hash.hex()} after block {since.height}"}
 
 
 def _find(file: Path | None) -> Genesis:

@@ -225,10 +225,16 @@ def sign(home: Home, file: RecoveryFile, key: NodeKey) -> RecoveryFile:
     From then on the home's node does not run any more: it could seal on, beside the new chain.
 
     Raises:
-        RecoveryRefused: the file does not name this node as a survivor.
+        RecoveryRefused: the file does not name this node as a survivor, or it has signed another:
+            two chains would follow the old one.
     """
     if key.public not in [each.node_key for each in file.survivors]:
         raise RecoveryRefused("this node is not among the survivors that the file names")
+    if home.departure.exists() and read_file(home.departure).hash != file.hash:
+        raise RecoveryRefused(
+            "this household has signed another recovery already, and of two chains only one can "
+            f"follow; where that is called off for good, by all: remove {home.departure}"
+        )
     write_synced(home.departure, file.to_json())
     return file.signed(key)
 

@@ -355,6 +355,17 @@ def test_who_has_signed_seals_no_more_on_the_old_chain(village, proposed):
         open_node(made.path, NATIVES, lambda _: None, "pw")
 
 
+def test_nobody_signs_two_chains_that_follow(village, proposed):
+    made, file = proposed
+    key = ed25519("node 0")
+    first = recovery.sign(made, file, key)
+    assert recovery.sign(made, first, key) == first, "the same again"
+    other = village.propose(made, *GONE, new=(record("other"),))
+    refuses("signed another recovery", recovery.sign, made, other, key)
+    made.departure.unlink()
+    assert recovery.sign(made, other, key).signers == (key.public,)
+
+
 def test_an_empty_store_cannot_begin_a_recovered_chain(village, proposed):
     made, file = proposed
     genesis = load_genesis(village.apply(made, village.signed(file, *STAY), "home 0").genesis)
