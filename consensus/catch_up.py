@@ -159,7 +159,7 @@ def _learn_if_far_behind(s: State) -> None:
 
 def wanted_body(s: State) -> tuple[Digest, list[MemberIndex]] | None:
     """The digest whose body this replica needs to go on, and the members that hold it."""
-    if s.applying is not None or s.is_resting:
+    if s.applying is not None:
         return None
     if s.decision is not None:
         digest = s.decision.digest

@@ -204,13 +204,7 @@ class State:
     @property
     def is_active(self) -> bool:
         """Whether this replica may vote in the entered view (rules 10, 19)."""
-        return (
-            self.asked == self.view
-            and self.applying is None
-            and not self.is_learner
-            and not self.is_resting
-            and self.me is not None
-        )
+        return self.asked == self.view and self.may_vote
 
     @property
     def may_vote(self) -> bool:

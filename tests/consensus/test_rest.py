@@ -5,7 +5,7 @@ import pytest
 from consensus.events import Applied, Apply, Broadcast, Build, Persist, Rest, Send, Tick, Validate
 from consensus.messages import GetBlocks, Status
 from consensus.waiting import Awaited
-from tests.consensus.net import Net, Node, make_membership
+from tests.consensus.net import CONFIG, Net, Node, make_membership
 
 LAST = 2
 """Height up to which the old software knows the rules."""
@@ -108,6 +108,44 @@ def test_a_restart_of_the_same_software_changes_nothing_and_newer_software_catch
     net.submit(b"by its vote, too", to=(1, 2, 3))
     net.run(5_000)
     assert min(net.heights()[1:]) == LAST + 4
+
+
+def test_work_that_waits_makes_it_ask_for_nothing():
+    """Neither a proposal, when its turn comes, nor another view, when nobody proposes."""
+    net, node = street(3)
+    grow(net, 3, blocks=2)
+    node.seen.clear()
+    node.submit(b"handed in at the old node")
+    net.run(20_000)
+    assert node.replica.online == (0, 1, 2, 3), "a quorum can be reached"
+    assert_it_rests(node)
+
+
+def test_it_speaks_at_the_pace_of_a_heartbeat_however_far_the_others_are():
+    net, node = street(3)
+    grow(net, 3, blocks=5)
+    node.seen.clear()
+    net.run(10_000)
+    beats = [e for e in node.seen if isinstance(e, Broadcast)]
+    assert 0 < len(beats) <= 10_000 // CONFIG.heartbeat_ms + 1
+
+
+def test_blocks_beyond_that_came_with_those_it_knows_are_left_alone():
+    """It starts far behind, and one reply brings blocks of both rules."""
+    net = Net()
+    net.nodes[3] = old = Old(net, 3)
+    old.is_up = False
+    net.start()
+    for number in range(LAST + 3):
+        net.submit(b"block %d" % number, to=(0, 1, 2))
+        net.run(100)
+    assert min(net.heights()[:3]) == LAST + 3
+    old.is_up = True
+    old.step(Tick())
+    net.run(5_000)
+    assert old.replica.head.height == LAST
+    assert old.replica.waiting_for().awaited is Awaited.RULES
+    assert old.replica.halted is None
 
 
 def test_an_epoch_that_it_agreed_to_does_not_make_it_vote():
