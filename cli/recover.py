@@ -160,7 +160,7 @@ def propose(
                 raise Unusable(f"{name!r} is no member; there are {', '.join(names)}")
         _require_silence([node for node in nodes if node.name in missing], despite_quorum)
         staying = [node for node in nodes if node.name not in missing]
-        members = [_record(chain.genesis, node, given) for node in staying]
+        members = [record_of(chain.genesis, node, given) for node in staying]
         kept = [member.account for member in members]
         members += [each for each in given if each.account not in kept]
         file = recovery.propose(chain, members, despite_quorum=despite_quorum)
@@ -178,7 +178,7 @@ def _require_silence(gone: Sequence[NodeRecord], is_forced: bool) -> None:  # no
             )
 
 
-def _record(genesis: Genesis, node: NodeRecord, given: Sequence[GenesisMember]) -> GenesisMember:
+def record_of(genesis: Genesis, node: NodeRecord, given: Sequence[GenesisMember]) -> GenesisMember:
     """Return a survivor's record, with its node as the state has it now."""
     known = [each for each in (*given, *genesis.members) if each.account == node.account]
     if not known:

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from cli.chain_verify import lineage
-from cli.errors import CommandError
+from cli.errors import CommandError, Unusable
+from cli.recover import record_of
 from cli.recover_status import answers
+from consensus.vote_log import encode_frame
 from node.chain import Chain
 from node.community import NodeRecord
 from node.home import Home
 from node.natives import NATIVES
 from node.storage.block_store import ChainStore
 from tests.cli.street import Street, run, run_json
+from tests.consensus.test_vote_log import records_of
 from tests.node.village import Village
 from vm.machine import Machine
 
@@ -255,3 +258,54 @@ def test_a_chain_shows_which_one_it_follows(tmp_path):
     ):
         with pytest.raises(CommandError, match=words):
             lineage(genesis, paths["old"], paths.get(given, tmp_path / given))
+
+
+def test_a_survivor_that_is_no_founder_gives_its_record(four):
+    """As the state has it: its node key may be another by now than in its record."""
+    keys = four.street.genesis.members[1]
+    node = NodeRecord(
+        account=keys.account,
+        node_key=b"\7" * 32,
+        endpoint="192.0.2.9:1",
+        name="came later",
+        certificate=b"x",
+    )
+    found = record_of(four.street.genesis, node, [])
+    assert (found.node_key, found.name, found.endpoint) == (b"\7" * 32, "came later", "192.0.2.9:1")
+    assert (found.ring_key, found.ring_proof) == (keys.ring_key, keys.ring_proof)
+    stranger = replace(node, account=b"\1" * 20)
+    with pytest.raises(Unusable, match="came later is no founder"):
+        record_of(four.street.genesis, stranger, [])
+    given = replace(keys, account=b"\1" * 20)
+    assert record_of(four.street.genesis, stranger, [given]).account == b"\1" * 20
+
+
+def test_a_home_is_seeded_with_the_state_of_another(four):
+    a, b, *_ = four.names
+    run("backup", "state", "--state-only", "--home", four.homes[a])
+    shutil.rmtree(Home(four.homes[b]).path / "data")
+    shown = run("recover", "seed", "state", "--home", four.homes[b]).stdout
+    assert "up to block 1" in shown
+    again = run("recover", "seed", "state", "--home", four.homes[b], code=1)
+    assert "is there already" in again.output
+
+
+def test_a_block_that_may_be_sealed_elsewhere_is_named(four):
+    home = Home(four.homes[four.names[0]])
+    records = records_of(height=2)
+    home.votes.write_bytes(encode_frame(records, 0))
+    status = run_json("recover", "status", "--home", home.path)
+    digest = records[2].certificate.digest
+    assert status["voted_above"] == {"height": 2, "hash": "0x" + digest.hex()}
+    assert (
+        "Members who are gone may have sealed it"
+        in run("recover", "status", "--home", home.path).stdout
+    )
+
+
+def test_nothing_is_overwritten_by_genesis(four):
+    propose(four)
+    old = four.homes[four.names[0]] / "genesis.json"
+    Path("there.json").touch()
+    refused = run("recover", "genesis", "recovery.json", old, "--out", "there.json", code=2)
+    assert "there.json exists" in refused.output

@@ -289,6 +289,30 @@ def test_a_proposal_that_does_not_hold_is_refused_by_name(village, proposed, wha
         refuses(words, recovery.check, chain, forged)
 
 
+def test_the_hand_overs_lead_from_block_0_to_the_set_that_follows_and_no_further(village):
+    village.evict(5, voters=(0, 1, 2, 3))
+    made = village.settle(0)
+    file = village.propose(made, 3, 4, 5)
+    with recovery.opened(made, NATIVES) as chain:
+        first = chain.machine.first_header
+        below = {"header": chain.header(chain.height - 1), "seal": chain.seal(chain.height - 1)}
+    verify_proposal(file, village.genesis, first)
+    for changes, words in (
+        ({"epochs": file.epochs[1:]}, "does not begin with block 0"),
+        ({"epochs": file.epochs[:1]}, "has not the set that follows"),
+        (below, "has epochs above the checkpoint"),
+    ):
+        with pytest.raises(InvalidProof, match=words):
+            verify_proposal(replace(file, **changes), village.genesis, first)
+
+
+def test_a_genesis_file_that_this_program_cannot_run_is_named(village):
+    made = village.bare("home 0")
+    made.genesis.write_bytes(replace(village.genesis, contracts={"elsewhere": {}}).to_json())
+    with pytest.raises(ConfigError, match="elsewhere"), recovery.opened(made, NATIVES):
+        pass
+
+
 def test_a_state_root_that_does_not_follow_is_refused(village, proposed):
     """Also where all survivors have signed it."""
     made, file = proposed

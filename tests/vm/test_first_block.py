@@ -68,6 +68,11 @@ def test_the_state_of_a_recovered_chain_is_not_made_from_nothing():
         Machine(AFTER, [Toy()]).genesis_execution()
 
 
+def test_a_digest_has_32_bytes():
+    with pytest.raises(DecodeError, match="32 bytes"):
+        replace(SINCE, file_hash=b"\1" * 31)
+
+
 def test_windows_go_on_counting():
     assert AFTER.window_at(START_MS) == genesis().window_at(START_MS) == 0
     assert AFTER.first_time_ms == SINCE.time_ms
