@@ -9,7 +9,7 @@ from consensus.certificates import Head, Kind, PreparedCertificate, SignedVote, 
 from consensus.events import Reason, Send
 from consensus.evidence import proof_from
 from consensus.membership import MemberIndex
-from consensus.messages import Commit, Prepare, PrePrepare, Shown, ViewChange
+from consensus.messages import Commit, Prepare, PrePrepare, Shown, ViewChange, Vote
 from consensus.state import State
 from consensus.verification import accuse, is_signed
 from consensus.wire import signed_core
@@ -21,7 +21,7 @@ def compare_prepare(s: State, m: Prepare) -> None:
     Two digests in one view mean that the primary proposed twice, or that the voter lies. Each
     gets to see the proposal that the other has.
     """
-    _against(s, signed_core(m), s.commits[m.sender])
+    _both(s, m, s.commits[m.sender])
     proposal = s.pre_prepares.get(m.slot.view)
     if proposal is not None:
         _show(s, proposal, m)
@@ -29,7 +29,7 @@ def compare_prepare(s: State, m: Prepare) -> None:
 
 def compare_proposal(s: State, m: PrePrepare) -> None:
     """Of a verified proposal: against its sender's COMMIT and against others' PREPAREs."""
-    _against(s, signed_core(m), s.commits[m.sender])
+    _both(s, m, s.commits[m.sender])
     for vote in s.prepares:
         if vote is not None:
             _show(s, m, vote)
@@ -37,11 +37,10 @@ def compare_proposal(s: State, m: PrePrepare) -> None:
 
 def compare_commit(s: State, m: Commit) -> None:
     """Of a verified COMMIT: against its sender's PREPARE or proposal, and VIEW-CHANGE."""
-    core = signed_core(m)
-    _against(s, core, s.prepares[m.sender])
+    _both(s, m, s.prepares[m.sender])
     proposal = s.pre_prepares.get(m.slot.view)
     if proposal is not None and proposal.sender == m.sender:
-        _against(s, core, proposal)
+        _both(s, m, proposal)
     asked = s.view_changes[m.sender]
     if asked is not None:
         _hides(s, m, asked)
@@ -80,6 +79,12 @@ def _show(s: State, proposal: PrePrepare, vote: Prepare) -> None:
     is_other = proposal.slot == vote.slot and proposal.digest != vote.digest
     if is_other and s.me is not None and vote.sender != s.me:
         s.emit(Send(vote.sender, Shown(signed_core(proposal))))
+
+
+def _both(s: State, vote: Vote, other: Vote | None) -> None:
+    """Compare two messages: nearly always there is nothing to be made of them."""
+    if other is not None and other.digest != vote.digest and other.slot == vote.slot:
+        _against(s, signed_core(vote), other)
 
 
 def _against(s: State, vote: SignedVote, other: PrePrepare | Prepare | Commit | None) -> None:

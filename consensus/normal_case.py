@@ -52,6 +52,12 @@ def when(s: State, vote: Vote) -> When:
     return When.NEXT if ahead == 1 else When.LATER
 
 
+def is_now(s: State, vote: Vote) -> bool:
+    """Whether `vote` is for the height under way."""
+    slot = vote.slot
+    return slot.height == s.height and slot.epoch == s.epoch and s.applying is None
+
+
 # Intake.
 
 

@@ -48,8 +48,10 @@ def arrange(s: State) -> None:
     if s.halted is not None:
         return
     _arrange_timers(s)
-    fetch_blocks(s)
-    fetch_body(s)
+    if s.claimed_max > s.head.height or s.behind_since_ms is not None:
+        fetch_blocks(s)
+    if s.decision is not None or s.choice is not None or s.body_asked is not None:
+        fetch_body(s)
     due_ms = status_due_ms(s)
     if due_ms is not None and s.now_ms >= due_ms:
         broadcast_status(s)

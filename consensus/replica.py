@@ -73,6 +73,9 @@ _RULES: tuple[Callable[[State], bool], ...] = (
 """Decisions first: what is decided needs no vote. Each returns whether it did something."""
 
 
+_QUESTIONS = (GetHead, GetBody, GetBlocks)
+
+
 @final
 class Replica:
     """One replica. Feed it events with `step`; perform the effects it returns, in order.
@@ -142,11 +145,11 @@ class Replica:
         if s.halted is not None:
             return ()
         s.effects = []
-        is_first = s.started_ms is None
+        is_quiet = s.started_ms is not None and _changes_no_table(s, event)
         try:
             pacemaker.begin_step(s, now_ms)
             _take(s, event)
-            if is_first or not _changes_no_table(event):
+            if not is_quiet:
                 _settle(s)
             if pacemaker.lose_patience(s):
                 _settle(s)
@@ -311,10 +314,18 @@ class Replica:
         }
 
 
-def _changes_no_table(event: Event) -> bool:
-    """Whether no rule that did not apply before can apply now: most events are such."""
+def _changes_no_table(s: State, event: Event) -> bool:
+    """Whether no rule that did not apply before can apply after it: most events are such.
+
+    A vote for a height that is decided is ignored, one for a later height put aside; both, like a
+    STATUS or a question, say at most whom to ask for blocks.
+    """
     if type(event) is Receive:
-        return type(event.message) is Status
+        message = event.message
+        kind = type(message)
+        if kind is Status or kind in _QUESTIONS:
+            return True
+        return isinstance(message, Prepare | Commit) and not normal_case.is_now(s, message)
     return type(event) is Tick
 
 

@@ -9,6 +9,7 @@ transaction is executed twice.
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 from consensus.membership import Membership
@@ -45,6 +46,7 @@ class Block:
         return head + b"".join(nonce.to_bytes(4, "big") for nonce in self.nonces) + tail
 
 
+@lru_cache(maxsize=1024)
 def decode_block(body: bytes) -> Block | None:
     """Read a body; None if it is not the one encoding of a block."""
     if len(body) < _HEAD.size:

@@ -291,6 +291,8 @@ class Checkers:
     def __init__(self, epochs: Epochs) -> None:
         self._epochs = epochs
         self.sign_once = SignOnce()
+        self._noted: set[bytes] = set()
+        """Signatures, each over all that its message says."""
         self._innocence = Innocence()
         self.agreement = Agreement()
         self.validity = Validity()
@@ -299,6 +301,9 @@ class Checkers:
 
     def on_signed(self, message: Signed) -> None:
         """A correct member signed `message`: it was sent, or synced to the vote log."""
+        if message.signature in self._noted:
+            return  # It is synced before it is sent, and sent again.
+        self._noted.add(message.signature)
         self.sign_once.note(signed_core(message))
         found = self._innocence.convict(message)
         if found is not None:

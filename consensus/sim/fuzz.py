@@ -1,5 +1,6 @@
 """Many seeds on many processes: what `hearth fuzz` runs."""
 
+import gc
 import multiprocessing
 import random
 import time
@@ -154,6 +155,7 @@ def run_seed(
     began = time.process_time()
     checker = message = ""
     blocks = liveness_ms = 0
+    gc.disable()  # A run makes few cycles, and ends soon.
     try:
         result = world.run()
         blocks, liveness_ms = result.blocks, result.liveness_ms
@@ -161,6 +163,8 @@ def run_seed(
         checker, message = error.checker, str(error)
     except Exception:  # noqa: BLE001  # A core that raises has failed, whatever it raises.
         checker, message = "exception", traceback.format_exc(limit=-4)
+    finally:
+        gc.enable()
     violation: Violation | None = None
     if checker:
         violation = Violation(

@@ -242,7 +242,8 @@ class Instance:
         effects = self._advance(replica, event, at_ms)
         if not self._watch.waking.is_awake and isinstance(replica, Replica):
             self._watch.on_step(replica)
-        self._perform_all(effects, at_ms)
+        if effects:
+            self._perform_all(effects, at_ms)
 
     def _advance(self, replica: Replica | Liar, event: Event, at_ms: int) -> tuple[Effect, ...]:
         effects = replica.step(event, self.local_ms(at_ms))
