@@ -100,6 +100,7 @@ class World:
         members = self.plan.identities
         self._others = [[j for j, m in enumerate(members) if m != own] for own in members]
         self._of_key = holders(self.plan)
+        self._seconds = self.plan.seconds
         self._core = Core(self.cluster)
         self._now = 0
         self._order = 0
@@ -171,7 +172,7 @@ class World:
             for at in arrivals(self._now, source, target):
                 self._order += 1
                 heappush(self._queue, (at, self._order, _DELIVER, target, (sender, message), name))
-        if source in self.plan.seconds:
+        if source in self._seconds:
             self.fired["liar" if source in self.plan.liars else "twins"] += 1
 
     def _spare(self, source: int, kind: str, targets: list[int]) -> list[int]:

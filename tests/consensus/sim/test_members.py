@@ -1,5 +1,6 @@
 """Member sets that change in a run: the toy application's rules, the judges', and whole runs."""
 
+import random
 from dataclasses import replace
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus import catch_up, retransmission
 from consensus.membership import Epoch, Membership
 from consensus.sim.app import GENESIS_DIGEST, Block, decode_block
 from consensus.sim.community import (
@@ -23,11 +25,14 @@ from consensus.sim.community import (
     ready_digest,
 )
 from consensus.sim.epochs import Epochs
-from consensus.sim.faults import MEMBERS, Change, ChangeKind
+from consensus.sim.faults import GENTLE, MEMBERS, Censor, Change, ChangeKind, FaultPlan
 from consensus.sim.fuzz import make_world, run_seeds
 from consensus.sim.keys import cluster_keys
+from consensus.sim.planting import function
 from consensus.sim.readiness import Readiness
+from consensus.sim.stage import calm_plan
 from consensus.sim.violation import InvariantViolation
+from consensus.sim.world import World
 
 N = 4
 KEYS = cluster_keys(N, 2)
@@ -203,3 +208,41 @@ def test_a_run_has_founders_newcomers_and_epochs():
     for before, after in pairwise(sets):
         assert after.first_term == before.term(after.first_height - 1) + 1
         assert len(set(before.members) ^ set(after.members)) <= 2
+
+
+def block_of_two(change: Change, n: int) -> FaultPlan:
+    """Only members 2 and 3 get the block that makes the change; 3 dies, 2 is changed."""
+    start_ms, end_ms = 500, 3_000
+    censor = Censor(start_ms=start_ms, end_ms=end_ms, kinds=("Commit", "Blocks"), spared=(2, 3))
+    return replace(
+        calm_plan(n),
+        faults=(censor,),
+        safety_ms=end_ms,
+        submissions=((start_ms, CHANGE_NONCES_FIRST), (end_ms - 10, 1)),
+        changes=(change,),
+        down_in_liveness=(3,),
+        core=tuple(i for i in range(n) if i != 3),
+        told=tuple(range(n)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "n", "needed"),
+    [
+        (Change(kind=ChangeKind.ROTATE, key=2, new_key=4), 4, catch_up.on_offered),
+        (Change(kind=ChangeKind.EVICT, key=2), 5, retransmission._send_head),
+    ],
+    ids=["rotated", "evicted"],
+)
+def test_the_last_block_of_an_epoch_comes_from_one_who_is_no_member_of_it(change, n, needed):
+    """Found by seeds: the others lacked it, were too few without its holder, and stood still."""
+    plan = block_of_two(change, n)
+    world = World(random.Random(1), n, GENTLE, plan=plan)
+    world.run()
+    assert world.cluster.epochs.newest.epoch == 1
+    with function(needed, lambda *_: None):
+        world = World(random.Random(1), n, GENTLE, plan=plan)
+        with pytest.raises(InvariantViolation, match="liveness"):
+            world.run()
+    heights = [len(instance.disk.blocks) for instance in world.cluster.instances]
+    assert heights == [1, 1, 2, 2, 1][:n]
