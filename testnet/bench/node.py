@@ -136,7 +136,10 @@ def _outages(say: Say) -> dict[str, float]:
             found[f"virtual_failover_n{n}_{name}_p50_ms"] = round(result.p50_ms, 1)
             found[f"virtual_failover_n{n}_{name}_p99_ms"] = round(result.p99_ms, 1)
             say(f"virtual failover, n = {n}, {name}: {result}")
-    short, long = (outages.recovery(4, costs, seconds) for seconds in outages.OUTAGES_S)
+    short, long = (
+        outages.recovery(4, costs, seconds, seed=outages.PRIMARY_STAYS_LOST)
+        for seconds in outages.OUTAGES_S
+    )
     say(f"virtual recovery after 2 s: {short:.1f} ms, after two hours: {long:.1f} ms")
     return found | {
         "virtual_recovery_2s_ms": round(short, 1),

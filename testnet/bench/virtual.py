@@ -174,11 +174,13 @@ class VirtualMembers:
             if is_noticed:
                 self.push(self.now_us + LINK_US, j, PeerDown(MemberIndex(i)))
 
-    def join(self, lost: Iterable[int]) -> None:
-        """Open those links again, now."""
-        for i, j in self._pairs(lost):
-            self._closed.discard((i, j))
-            self.push(self.now_us + LINK_US, j, PeerUp(MemberIndex(i)))
+    def join(self, back: int, still_lost: Iterable[int]) -> None:
+        """Open the links of a member again, now, but for those to members that stay lost."""
+        gone = set(still_lost)
+        for i, j in self._pairs([back]):
+            if not gone & {i, j}:
+                self._closed.discard((i, j))
+                self.push(self.now_us + LINK_US, j, PeerUp(MemberIndex(i)))
 
     def _pairs(self, lost: Iterable[int]) -> list[tuple[int, int]]:
         """Return all directed pairs of which exactly one end is `lost`, or both, but not equal."""

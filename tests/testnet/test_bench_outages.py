@@ -4,28 +4,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testnet.bench.outages import failover, recovery
+from testnet.bench.outages import PRIMARY_STAYS_LOST, failover, recovery
 
 COSTS = (18.0, 55.0)
 """Microseconds to sign and to verify, as measured once: the same times in every run."""
 TIMER_MS = 250
-"""Least length of a view's timer: a recovery within it went through no view change."""
+"""Least length of a view's timer."""
+VIEW_CHANGE_MS = TIMER_MS + 50
+"""One view that waits for a member that stays lost, and the next: no timer has grown."""
 
 
-@given(n=st.integers(4, 7), seed=st.integers(0, 2**32), outage_s=st.floats(3, 90, allow_nan=False))
-@settings(max_examples=12, deadline=None)
+@given(n=st.integers(4, 7), seed=st.integers(0, 2**32), outage_s=st.integers(3, 90))
+@settings(max_examples=20, deadline=None)
 def test_a_quorum_that_returns_decides_as_fast_after_a_long_outage(n, seed, outage_s):
     """Rules 11 to 16: no view climbs and no timer grows while there is no quorum."""
     short = recovery(n, COSTS, 2, seed=seed, is_timed=False)
     long = recovery(n, COSTS, outage_s, seed=seed, is_timed=False)
-    assert long < TIMER_MS
+    assert long < VIEW_CHANGE_MS
     assert abs(long - short) < 50
 
 
 @pytest.mark.slow
 def test_two_hours_without_a_quorum_are_as_two_seconds():
-    short, long = (recovery(4, COSTS, s, is_timed=False) for s in (2, 7_200))
-    assert long < TIMER_MS
+    short, long = (
+        recovery(4, COSTS, s, seed=PRIMARY_STAYS_LOST, is_timed=False) for s in (2, 7_200)
+    )
+    assert TIMER_MS < long < VIEW_CHANGE_MS
     assert abs(long - short) < 50
 
 
