@@ -207,7 +207,6 @@ class Replica:
 
     @property
     def is_learner(self) -> bool:
-        """Whether it follows without voting, for the time being or for want of the rules."""
         return self._s.is_learner or self._s.is_resting
 
     @property
@@ -317,8 +316,7 @@ class Replica:
 def _changes_no_table(s: State, event: Event) -> bool:
     """Whether no rule that did not apply before can apply after it: most events are such.
 
-    A vote for a height that is decided is ignored, one for a later height put aside; both, like a
-    STATUS or a question, say at most whom to ask for blocks.
+    A vote for another height than the one under way says at most whom to ask for blocks.
     """
     if type(event) is Receive:
         message = event.message
