@@ -14,12 +14,12 @@ from market.abi import RING_PROOF_TAG, ProposalStatus, RevertCode
 from market.contracts.community_key import forget_key
 from market.contracts.membership_change import capacity, check_candidate
 from market.contracts.membership_proposals import (
-    end_era,
     finish,
     is_over,
     load_proposal,
     proposal_ids,
 )
+from market.contracts.membership_rate import forget_rate
 from market.contracts.membership_store import (
     Candidate,
     Member,
@@ -64,12 +64,12 @@ def recover(ctx: CallContext, members: Sequence[GenesisMember]) -> None:
     for gone in accounts:
         if gone not in names:
             delete_member(ctx, gone)  # Its account stays, as after an eviction.
+            forget_rate(ctx, gone)
     put_accounts(ctx, [each for each in accounts if each in names])
     for each in members:
         if each.account not in names:
             _admit(ctx, each)
     forget_key(ctx)
-    end_era(ctx)
 
 
 def _close_proposals(ctx: CallContext) -> None:

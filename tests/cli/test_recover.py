@@ -1,5 +1,6 @@
 """`hearth recover`: each step by its command, and what it says when it must not be taken."""
 
+import asyncio
 import json
 import shutil
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.chain_verify import lineage
+from cli.epochs import fetch_hand_overs
 from cli.errors import CommandError, Unusable
 from cli.recover import record_of
 from cli.recover_status import answers
@@ -21,6 +23,7 @@ from node.storage.block_store import ChainStore
 from tests.cli.street import Street, run, run_json
 from tests.consensus.test_vote_log import records_of
 from tests.node.village import Village
+from tests.vm.test_first_block import AFTER, SINCE
 from vm.machine import Machine
 
 PASSWORD = "only for tests"
@@ -309,3 +312,16 @@ def test_nothing_is_overwritten_by_genesis(four):
     Path("there.json").touch()
     refused = run("recover", "genesis", "recovery.json", old, "--out", "there.json", code=2)
     assert "there.json exists" in refused.output
+
+
+def test_epochs_are_asked_for_from_the_first_of_a_recovered_chain():
+    """Below it there are none, and block 0's own hand-over is no proof."""
+    asked = []
+
+    class Client:
+        async def call(self, *args):
+            asked.append(args)
+            return []
+
+    assert asyncio.run(fetch_hand_overs(Client(), AFTER)) == []
+    assert asked == [("hearth_getEpochs", SINCE.epoch)]
