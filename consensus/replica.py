@@ -73,7 +73,7 @@ _RULES: tuple[Callable[[State], bool], ...] = (
 """Decisions first: what is decided needs no vote. Each returns whether it did something."""
 
 
-_QUESTIONS = (GetHead, GetBody, GetBlocks)
+_IDLE = (Status, GetHead, GetBody, GetBlocks)
 
 
 @final
@@ -320,8 +320,7 @@ def _changes_no_table(s: State, event: Event) -> bool:
     """
     if type(event) is Receive:
         message = event.message
-        kind = type(message)
-        if kind is Status or kind in _QUESTIONS:
+        if type(message) in _IDLE:
             return True
         return isinstance(message, Prepare | Commit) and not normal_case.is_now(s, message)
     return type(event) is Tick
