@@ -43,6 +43,19 @@ def lose_patience(s: State) -> bool:
     return _pass_over(s) or is_expired
 
 
+def is_arranged(s: State) -> bool:
+    """Whether, after a step that changed no table, all is arranged until the replica is to wake."""
+    return (
+        s.wake_ms is not None
+        and s.now_ms < s.wake_ms
+        and s.claimed_max <= s.head.height
+        and s.behind_since_ms is None
+        and s.decision is None
+        and s.choice is None
+        and s.body_asked is None
+    )
+
+
 def arrange(s: State) -> None:
     """Set the deadlines that the state calls for, send what is due, and say when to wake."""
     if s.halted is not None:

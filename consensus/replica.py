@@ -151,9 +151,12 @@ class Replica:
             _take(s, event)
             if not is_quiet:
                 _settle(s)
+            is_quiet = is_quiet and not s.is_connectivity_stale
             if pacemaker.lose_patience(s):
+                is_quiet = False
                 _settle(s)
-            pacemaker.arrange(s)
+            if not (is_quiet and pacemaker.is_arranged(s)):
+                pacemaker.arrange(s)
         except DoubleSign as error:
             s.halt(f"asked to sign twice: {error}")
         except CorruptLog as error:
@@ -314,10 +317,7 @@ class Replica:
 
 
 def _changes_no_table(s: State, event: Event) -> bool:
-    """Whether no rule that did not apply before can apply after it: most events are such.
-
-    A vote for another height than the one under way says at most whom to ask for blocks.
-    """
+    """Whether no rule that did not apply before can apply after it: most events are such."""
     if type(event) is Receive:
         message = event.message
         if type(message) in _IDLE:
