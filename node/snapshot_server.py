@@ -128,7 +128,9 @@ class SnapshotServer:
         if item < CHUNKS:
             return encode_chunk(prove_chunk(pin.tree, item), pin.state.entries(item))
         if item == EPOCHS:
-            return encode_epochs([data for first, data in store.hand_overs() if first <= height + 1])
+            return encode_epochs(
+                [data for first, data in store.hand_overs() if first <= height + 1]
+            )
         data = {BODY: store.body, RECEIPTS: store.receipts}[item](height)
         assert data is not None, "blocks are kept, and the block of a pin is one of them"
         return data
