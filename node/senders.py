@@ -28,6 +28,8 @@ WAIT_S: Final = 1.0
 """For the answer about the block that is next; then the node does it by itself."""
 IDLE_S: Final = 5.0
 """The process ends when it was asked nothing for so long."""
+COMMAND: Final = (sys.executable, "-P", "-m", "node.sender_worker")
+"""-P: a folder that is called `node`, where the household happens to be, is none of ours."""
 _READ_BYTES: Final = 64 << 10
 
 _log = structlog.get_logger("senders")
@@ -37,9 +39,7 @@ _log = structlog.get_logger("senders")
 class Senders:
     """One node's. Lives on its event loop; starts nothing before `look_ahead` finds work."""
 
-    def __init__(
-        self, command: Sequence[str] = (sys.executable, "-m", "node.sender_worker")
-    ) -> None:
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
         """Recover by `command`, in a process of its own, where there is a core for it."""
         self._command = command
         self._is_off = (os.cpu_count() or 1) < 2
