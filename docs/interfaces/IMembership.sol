@@ -138,7 +138,8 @@ interface IMembership {
     ///
     /// Reverts:
     ///     NOT_MEMBER, NODE_KEY_TAKEN, BAD_ARGUMENT, BAD_SIGNATURE.
-    ///     TOO_MANY: OWN_CHANGES_PER_WINDOW_MAX in this window.
+    ///     TOO_MANY: OWN_CHANGES_PER_WINDOW_MAX in this window, or OWN_EPOCHS_BURST epochs by the
+    ///         member that count still (`membership_rate`).
     ///
     /// Emits: Proposed, ProposalDecided.
     function proposeRotation(
@@ -239,7 +240,7 @@ interface IMembership {
         bytes32 membersHash
     );
 
-    /// Return all proposals, oldest first, as `proposal`.
+    /// Return all proposals that are kept, oldest first, as `proposal`.
     function proposals() external view returns (Proposal[] memory);
 
     /// Return (id, kind, account, yes, no, status, expiresWindow).

@@ -89,8 +89,14 @@ MEMBER_NAME_CHARS_MAX = 64
 """ASCII."""
 METER_ID_CHARS_MAX = 64
 PROPOSALS_OPEN_PER_MEMBER_MAX = 4
+PROPOSALS_KEPT = 256
+"""The newest, over or not; an older one only while it is not over."""
 OWN_CHANGES_PER_WINDOW_MAX = 4
-"""Rotations and reincarnations of one member: each begins an epoch for all."""
+"""Rotations and reincarnations that one member proposes."""
+OWN_EPOCHS_BURST = 4
+"""Epochs that one member may begin by them at once: each is one for all."""
+OWN_EPOCH_WINDOWS = 24
+"""So long each of these counts: a day of windows of an hour."""
 ACCOUNT_SIGNATURE_BYTES = 65
 RING_PROOF_BYTES = 64
 WALLET_BYTES = 64

@@ -21,7 +21,7 @@ from crypto.community_box import (
 from crypto.errors import DecodeError, InvalidPoint, InvalidScalar, LinearProofError
 from market.abi import CommunityKeyDealt, CommunityKeyDisputed, RevertCode
 from market.contracts.membership_store import Member
-from market.contracts.storage import Records, u64
+from market.contracts.storage import Records, split_addresses, u64
 from vm import gas
 from vm.errors import Revert
 from vm.members import NODE_KEY_BYTES
@@ -33,6 +33,7 @@ _BEFORE: Final = b"b"
 _BOXES: Final = b"B"
 """Epoch -> E | node key | box | node key | box | … of the members of then."""
 _BARRED: Final = b"d"
+"""An epoch, 8 bytes, and the dealers whose boxes failed in it; of older ones nobody asks."""
 _WANTED: Final = b"u"
 """Set by the first deal: from then on the community wants a key in every epoch."""
 _ROW_BYTES: Final = NODE_KEY_BYTES + BOX_BYTES
@@ -135,7 +136,7 @@ def dispute_box(ctx: CallContext, member: Member, epoch: int, shared: bytes, pro
     opened = open_shared(context, member.node_key, ephemeral, box, shared)
     if key_hash(context, opened) == serving.key_hash:
         raise Revert(RevertCode.BOX_OPENS, "the box holds the key")
-    ctx.put(_BARRED + u64(epoch) + serving.dealer, b"\1")
+    _bar(ctx, epoch, serving.dealer)
     _forget(ctx, _SERVING)
     before = _keys.get(ctx, _BEFORE)
     if before is not None:
@@ -165,7 +166,15 @@ def is_due(ctx: CallContext) -> bool:
 
 def is_barred(ctx: CallContext, epoch: int, dealer: bytes) -> bool:
     """Return whether a box of this dealer has failed in `epoch`."""
-    return bool(ctx.get(_BARRED + u64(epoch) + dealer))
+    stored = ctx.get(_BARRED)
+    return stored[:8] == u64(epoch) and dealer in split_addresses(stored[8:])
+
+
+def _bar(ctx: CallContext, epoch: int, dealer: bytes) -> None:
+    """Bar a dealer; one of an epoch before the newest that has any deals no more by itself."""
+    stored, prefix = ctx.get(_BARRED), u64(epoch)
+    if stored[:8] <= prefix:
+        ctx.put(_BARRED, (stored if stored[:8] == prefix else prefix) + dealer)
 
 
 def _forget(ctx: CallContext, place: bytes) -> None:

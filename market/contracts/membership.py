@@ -171,7 +171,7 @@ class Membership(MembershipActions):
 
     @view(gas=METHOD)
     def proposals(self, ctx: CallContext) -> ProposalRows:
-        """Return all proposals, oldest first, as `proposal`."""
+        """Return all proposals that are kept, oldest first, as `proposal`."""
         return [_row(ctx, proposal_id) for proposal_id in proposal_ids(ctx)]
 
     @view(gas=METHOD)

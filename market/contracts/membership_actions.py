@@ -162,7 +162,8 @@ class MembershipActions(NativeContract):
 
         Reverts:
             NOT_MEMBER, NODE_KEY_TAKEN, BAD_ARGUMENT, BAD_SIGNATURE.
-            TOO_MANY: OWN_CHANGES_PER_WINDOW_MAX in this window.
+            TOO_MANY: OWN_CHANGES_PER_WINDOW_MAX in this window, or OWN_EPOCHS_BURST epochs by the
+                member that count still (`membership_rate`).
 
         Emits: Proposed, ProposalDecided.
         """

@@ -22,6 +22,7 @@ from market.contracts.membership_proposals import (
     load_proposal,
     status_at,
 )
+from market.contracts.membership_rate import count_epoch, forget_rate
 from market.contracts.membership_store import (
     Candidate,
     Member,
@@ -130,6 +131,7 @@ def _evict(ctx: CallContext, _id: int, proposal: Proposal) -> None:
     """
     account = proposal.account
     drop_own(ctx, account)
+    forget_rate(ctx, account)
     delete_member(ctx, account)
     put_accounts(ctx, [each for each in member_accounts(ctx) if each != account])
     forget_key(ctx)
@@ -140,6 +142,7 @@ def _rotate(ctx: CallContext, proposal_id: int, proposal: Proposal) -> None:
     candidate, account = _candidate(ctx, proposal_id), proposal.account
     member = replace(_member(ctx, account), node_key=candidate.node_key)
     put_member(ctx, account, member, candidate.node)
+    count_epoch(ctx, account)
 
 
 def _reincarnate(ctx: CallContext, _id: int, proposal: Proposal) -> None:
@@ -147,6 +150,7 @@ def _reincarnate(ctx: CallContext, _id: int, proposal: Proposal) -> None:
     member = _member(ctx, account)
     risen = replace(member, incarnation=member.incarnation + 1)
     put_member(ctx, account, risen, node_of(ctx, account))
+    count_epoch(ctx, account)
 
 
 _EFFECTS = {

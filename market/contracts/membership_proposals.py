@@ -6,12 +6,15 @@ nothing has to be looked for and undone. A member's own changes (a new key, a ne
 need no votes and end no era; otherwise a member could void the votes on its own eviction.
 
 A proposal that is accepted waits for READYs of the new set, and expires if they do not come.
+
+What is kept is bounded, whoever proposes what: votes go when their proposal is over, and records
+PROPOSALS_KEPT ids later. Who is not over by then is *late*, and its record goes when it is.
 """
 
 from dataclasses import replace
 
 from market.abi import (
-    OWN_CHANGES_PER_WINDOW_MAX,
+    PROPOSALS_KEPT,
     PROPOSALS_OPEN_PER_MEMBER_MAX,
     ProposalDecided,
     ProposalKind,
@@ -20,9 +23,11 @@ from market.abi import (
     RevertCode,
     Voted,
 )
+from market.contracts.membership_rate import count_proposal
 from market.contracts.membership_store import (
     Proposal,
     delete_candidate,
+    delete_proposal,
     find_proposal,
     load_rules,
     member_accounts,
@@ -31,21 +36,27 @@ from market.contracts.membership_store import (
 )
 from market.contracts.storage import u64
 from vm.errors import Revert
+from vm.members import MEMBERS_MAX
 from vm.native import CallContext
 
 _NEXT_ID = b"#"
-_VOTE = b"v"
+_VOTES = b"v"
+"""Id -> the era, 8 bytes, and who has voted in it: a bit for each of `member_accounts`, whose order
+lasts as long as the era."""
 _SUBJECT = b"x"
 """Account that a vote is about -> id: one at a time."""
 _OWN = b"w"
 """Member -> id of its own change that waits."""
 _OPEN = b"o"
 """Member -> how many of its proposals are neither active nor over."""
-_OWN_COUNT = b"k"
-"""Member -> window and number of its own changes in it."""
+_HELD = b"q"
+"""Id of a proposal that was ended early -> its proposer, whose place it takes until its time."""
 _ERA = b"e"
 _WAITING = b"g"
 """Ids of the accepted proposals, joined, in the order of acceptance."""
+_LATE = b"h"
+"""Ids, joined and ascending, of the proposals that are not over though PROPOSALS_KEPT came after:
+a few for each member, since so many are open."""
 _ID_BYTES = 8
 
 _OVER = (ProposalStatus.REJECTED, ProposalStatus.EXPIRED, ProposalStatus.ACTIVE)
@@ -82,9 +93,9 @@ def open_own(ctx: CallContext, kind: ProposalKind, member: bytes) -> int:
     """Accept a member's own change at once, in place of an older one; return its id.
 
     Reverts:
-        TOO_MANY: OWN_CHANGES_PER_WINDOW_MAX in this window.
+        TOO_MANY: see `membership_rate`.
     """
-    _count_own(ctx, member)
+    count_proposal(ctx, member)
     drop_own(ctx, member)
     expires = ctx.window + load_rules(ctx).activation_windows
     era = ctx.get_int(_ERA)
@@ -104,20 +115,25 @@ def drop_own(ctx: CallContext, member: bytes) -> None:
         finish(ctx, proposal_id, load_proposal(ctx, proposal_id), ProposalStatus.EXPIRED)
 
 
-def _count_own(ctx: CallContext, member: bytes) -> None:
-    stored = ctx.get(_OWN_COUNT + member)
-    count = int.from_bytes(stored[8:], "big") if stored[:8] == u64(ctx.window) else 0
-    if count >= OWN_CHANGES_PER_WINDOW_MAX:
-        raise Revert(RevertCode.TOO_MANY, f"{count} changes of this member in this window")
-    ctx.put(_OWN_COUNT + member, u64(ctx.window) + u64(count + 1))
-
-
 def _enter(ctx: CallContext, proposal: Proposal) -> int:
     proposal_id = ctx.get_int(_NEXT_ID)
     ctx.put_int(_NEXT_ID, proposal_id + 1)
     put_proposal(ctx, proposal_id, proposal)
+    _retire(ctx, proposal_id - PROPOSALS_KEPT)
     ctx.emit(Proposed(proposal_id, proposal.account, proposal.kind))
     return proposal_id
+
+
+def _retire(ctx: CallContext, proposal_id: int) -> None:
+    """Delete a proposal for which there is no room among the newest, or list it as late."""
+    proposal = find_proposal(ctx, proposal_id) if proposal_id > 0 else None
+    if proposal is None:
+        return
+    if proposal.status in _OVER:
+        delete_proposal(ctx, proposal_id)
+    else:
+        ctx.put(_LATE, ctx.get(_LATE) + u64(proposal_id))
+        expire(ctx, proposal_id)
 
 
 def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -> ProposalStatus:
@@ -132,10 +148,7 @@ def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -
     if status_at(proposal, ctx.window) != ProposalStatus.OPEN:
         raise Revert(RevertCode.PROPOSAL_DECIDED, f"proposal {proposal_id} is not open")
     era = ctx.get_int(_ERA)
-    key = _VOTE + u64(proposal_id) + u64(era) + member
-    if ctx.get(key):
-        raise Revert(RevertCode.ALREADY_VOTED, f"on proposal {proposal_id}")
-    ctx.put(key, b"\2" if yes else b"\1")
+    _mark_vote(ctx, proposal_id, era, member)
     ctx.emit(Voted(proposal_id, member, yes))
     proposal = _of_era(proposal, era)
     if yes:
@@ -156,6 +169,16 @@ def cast_vote(ctx: CallContext, proposal_id: int, member: bytes, *, yes: bool) -
     return ProposalStatus.OPEN
 
 
+def _mark_vote(ctx: CallContext, proposal_id: int, era: int, member: bytes) -> None:
+    key, prefix = _VOTES + u64(proposal_id), u64(era)
+    stored = ctx.get(key)
+    given = int.from_bytes(stored[8:], "big") if stored[:8] == prefix else 0
+    place = 1 << member_accounts(ctx).index(member)
+    if given & place:
+        raise Revert(RevertCode.ALREADY_VOTED, f"on proposal {proposal_id}")
+    ctx.put(key, prefix + (given | place).to_bytes(MEMBERS_MAX // 8, "big"))
+
+
 def needed_for(ctx: CallContext, kind: int) -> int:
     """Return how many votes decide: for an upgrade those of a quorum at least (`upgrades`)."""
     needed = votes_needed(ctx)
@@ -174,13 +197,30 @@ def find_vote_about(ctx: CallContext, account: bytes) -> int | None:
 
 
 def expire_now(ctx: CallContext, proposal_id: int) -> None:
-    """End a proposal that cannot be accepted any more, before its time is over."""
-    finish(ctx, proposal_id, load_proposal(ctx, proposal_id), ProposalStatus.EXPIRED)
+    """End a proposal that cannot be accepted any more, before its time is over.
+
+    Until that is over it takes its proposer's place all the same, for so long its deadline stands
+    in the chain's queue: a member that proposes and ends in turn would fill it.
+    """
+    proposal = load_proposal(ctx, proposal_id)
+    finish(ctx, proposal_id, proposal, ProposalStatus.EXPIRED)
+    ctx.add_int(_OPEN + proposal.proposer, 1)
+    ctx.put(_HELD + u64(proposal_id), proposal.proposer)
 
 
 def expire(ctx: CallContext, proposal_id: int) -> None:
-    """End a proposal whose time is over; the queue calls it once for each of its times."""
-    proposal = load_proposal(ctx, proposal_id)
+    """End a proposal whose time is over; the queue calls it once for each of its times.
+
+    By then it may be over and its record gone.
+    """
+    held = ctx.get(_HELD + u64(proposal_id))
+    if held:
+        ctx.put(_HELD + u64(proposal_id), b"")
+        ctx.add_int(_OPEN + held, -1)
+        return
+    proposal = find_proposal(ctx, proposal_id)
+    if proposal is None:
+        return
     is_late = status_at(proposal, ctx.window) == ProposalStatus.EXPIRED
     if is_late and proposal.status not in _OVER:
         finish(ctx, proposal_id, proposal, ProposalStatus.EXPIRED)
@@ -202,10 +242,14 @@ def finish(
         `status`.
     """
     if proposal.status == ProposalStatus.ACCEPTED:
-        waiting = [each for each in waiting_ids(ctx) if each != proposal_id]
-        ctx.put(_WAITING, b"".join(map(u64, waiting)))
-    put_proposal(ctx, proposal_id, replace(proposal, status=status))
+        _take_out(ctx, _WAITING, proposal_id)
+    if proposal_id + PROPOSALS_KEPT < ctx.get_int(_NEXT_ID):
+        _take_out(ctx, _LATE, proposal_id)
+        delete_proposal(ctx, proposal_id)
+    else:
+        put_proposal(ctx, proposal_id, replace(proposal, status=status))
     delete_candidate(ctx, proposal_id)
+    ctx.put(_VOTES + u64(proposal_id), b"")
     if proposal.kind in (ProposalKind.ADMIT, ProposalKind.EVICT, ProposalKind.UPGRADE):
         ctx.put(_SUBJECT + proposal.account, b"")
         ctx.put_int(_OPEN + proposal.proposer, ctx.get_int(_OPEN + proposal.proposer) - 1)
@@ -244,14 +288,25 @@ def is_over(proposal: Proposal) -> bool:
     return proposal.status in _OVER
 
 
-def proposal_ids(ctx: CallContext) -> range:
-    """Return all ids ever given, oldest first."""
-    return range(1, ctx.get_int(_NEXT_ID))
+def proposal_ids(ctx: CallContext) -> list[int]:
+    """Return the ids of all that are kept, oldest first."""
+    following = ctx.get_int(_NEXT_ID)
+    newest = range(max(1, following - PROPOSALS_KEPT), following)
+    return [*_ids(ctx, _LATE), *newest]
 
 
 def waiting_ids(ctx: CallContext) -> list[int]:
     """Return the ids of the accepted proposals that wait for READYs, in order."""
-    joined = ctx.get(_WAITING)
+    return _ids(ctx, _WAITING)
+
+
+def _take_out(ctx: CallContext, key: bytes, proposal_id: int) -> None:
+    rest = [each for each in _ids(ctx, key) if each != proposal_id]
+    ctx.put(key, b"".join(map(u64, rest)))
+
+
+def _ids(ctx: CallContext, key: bytes) -> list[int]:
+    joined = ctx.get(key)
     return [
         int.from_bytes(joined[at : at + _ID_BYTES], "big")
         for at in range(0, len(joined), _ID_BYTES)

@@ -18,6 +18,8 @@ _CERTIFICATE = b"t"
 _NAME = b"a"
 _RULES = b"r"
 _CANDIDATE = b"c"
+UPGRADE_STEP = b"y"
+"""Id of a proposed upgrade -> version and height, 8 bytes each (`upgrades`)."""
 _CANDIDATE_BYTES_MAX = 8 * 1024
 _TEXT_MAX = 256
 
@@ -182,6 +184,12 @@ def find_proposal(ctx: CallContext, proposal_id: int) -> Proposal | None:
 def put_proposal(ctx: CallContext, proposal_id: int, proposal: Proposal) -> None:
     """Write a proposal."""
     _proposals.put(ctx, proposal, u64(proposal_id))
+
+
+def delete_proposal(ctx: CallContext, proposal_id: int) -> None:
+    """Delete a proposal that is over, with all that is kept beside it."""
+    _proposals.delete(ctx, u64(proposal_id))
+    ctx.put(UPGRADE_STEP + u64(proposal_id), b"")
 
 
 def load_candidate(ctx: CallContext, proposal_id: int) -> Candidate | None:

@@ -24,13 +24,12 @@ from market.contracts.membership_proposals import (
     load_proposal,
     open_vote,
 )
+from market.contracts.membership_store import UPGRADE_STEP
 from market.contracts.storage import u64
 from vm.errors import Revert
 from vm.native import CallContext
 from vm.protocol import STEPS_MAX, Step
 
-_STEP = b"y"
-"""Proposal's id -> version and height, 8 bytes each."""
 _HEIGHT_LIMIT = 2**63
 
 
@@ -58,7 +57,7 @@ def open_upgrade(ctx: CallContext, step: Step, proposer: bytes) -> int:
     _check_ahead(ctx, step)
     _clear_way(ctx)
     proposal_id = open_vote(ctx, ProposalKind.UPGRADE, ZERO_ADDRESS, proposer)
-    ctx.put(_STEP + u64(proposal_id), u64(step.version) + u64(step.first_height))
+    ctx.put(UPGRADE_STEP + u64(proposal_id), u64(step.version) + u64(step.first_height))
     ctx.emit(UpgradeProposed(proposal_id, step.version, step.first_height))
     return proposal_id
 
@@ -89,7 +88,7 @@ def check_plain_vote(ctx: CallContext, proposal_id: int) -> None:
     Reverts:
         NOT_SUPPORTED.
     """
-    if ctx.get(_STEP + u64(proposal_id)):
+    if ctx.get(UPGRADE_STEP + u64(proposal_id)):
         detail = "a vote for an upgrade says which version the node knows: supportUpgrade"
         raise Revert(RevertCode.NOT_SUPPORTED, detail)
 
@@ -101,7 +100,7 @@ def load_step(ctx: CallContext, proposal_id: int) -> Step:
         UNKNOWN_PROPOSAL; BAD_ARGUMENT: of another kind.
     """
     load_proposal(ctx, proposal_id)
-    stored = ctx.get(_STEP + u64(proposal_id))
+    stored = ctx.get(UPGRADE_STEP + u64(proposal_id))
     if not stored:
         raise Revert(RevertCode.BAD_ARGUMENT, f"proposal {proposal_id} is not an upgrade")
     return Step(int.from_bytes(stored[:8], "big"), int.from_bytes(stored[8:], "big"))

@@ -183,8 +183,13 @@ def test_an_upgrade_whose_height_has_come_is_over_and_makes_room():
     assert steps(chain) == (Step(1, 0),)
     for i in (2, 3):
         chain.send(home(0), M, "proposeEviction", home(i).address)
-    for who in ("a", "b"):  # Its place among the proposer's open ones is free again.
+    chain.send(home(0), M, "propose", *candidate(chain, "a"))
+    # Its place among the proposer's open ones is taken as long as its deadline stands.
+    refused("TOO_MANY", chain, home(0), M, "propose", *candidate(chain, "b"))
+    chain.advance(chain.start(200))
+    for who in ("b", "c", "d", "e"):
         chain.send(home(0), M, "propose", *candidate(chain, who))
+    refused("TOO_MANY", chain, home(0), M, "propose", *candidate(chain, "f"))
 
 
 def test_it_expires_with_its_windows():
