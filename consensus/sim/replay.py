@@ -42,6 +42,11 @@ class Replay:
         self._liars = {cluster.instances[i].member for i in plan.liars}
         self._sent: set[tuple[int, int | None, str]] = set()
 
+    @property
+    def instances(self) -> list[Instance]:
+        """Of the cluster that is driven."""
+        return self._cluster.instances
+
     def run(self, steps: Sequence[Step]) -> None:
         """Take the steps.
 

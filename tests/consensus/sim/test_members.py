@@ -26,10 +26,11 @@ from consensus.sim.community import (
 )
 from consensus.sim.epochs import Epochs
 from consensus.sim.faults import GENTLE, MEMBERS, Censor, Change, ChangeKind, FaultPlan
-from consensus.sim.fuzz import make_world, run_seeds
+from consensus.sim.fuzz import make_world, run_seed, run_seeds
 from consensus.sim.keys import cluster_keys
 from consensus.sim.planting import function
 from consensus.sim.readiness import Readiness
+from consensus.sim.replay import Replay
 from consensus.sim.stage import calm_plan
 from consensus.sim.violation import InvariantViolation
 from consensus.sim.world import World
@@ -246,3 +247,19 @@ def test_the_last_block_of_an_epoch_comes_from_one_who_is_no_member_of_it(change
             world.run()
     heights = [len(instance.disk.blocks) for instance in world.cluster.instances]
     assert heights == [1, 1, 2, 2, 1][:n]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_recorded_run_in_which_the_set_changes_replays(seed):
+    world = make_world(seed, profile=MEMBERS, is_recorded=True)
+    world.run()
+    replay = Replay(world.plan)
+    replay.run(world.trace.steps)
+    found = [len(each.disk.blocks) for each in replay.instances]
+    assert found == [len(each.disk.blocks) for each in world.cluster.instances]
+    Replay(world.plan).run(world.trace.steps[::2])
+
+
+def test_real_signatures_and_other_sizes_change_nothing():
+    assert run_seed(0, profile=MEMBERS, is_real=True).violation is None
+    assert run_seed(1, (10,), profile=MEMBERS).violation is None
