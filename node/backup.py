@@ -29,11 +29,8 @@ from node.snapshot_download import Fetched, SnapshotDownload
 from node.snapshot_server import SnapshotServer
 from node.snapshot_service import base_block
 from node.snapshot_wire import (
-    BODY,
-    EPOCHS,
     ITEM_BYTES_MAX,
-    ITEMS,
-    RECEIPTS,
+    ITEM_LIMIT,
     GetPart,
     Offer,
     Part,
@@ -63,8 +60,8 @@ PUBLIC_FILES: Final = HOME_FILES[:1]
 """What everybody may have: whoever has only these can take up the state, and nobody's place."""
 HOME_FILE_BYTES_MAX: Final = max(GENESIS_BYTES_MAX, 1 << 20)
 _ITEM: Final = "state/{:03d}"
+_NUMBER_DIGITS_MAX: Final = 10
 _HEAD_BYTES_MAX: Final = 64 << 10
-ITEM_ORDER: Final = (EPOCHS, BODY, RECEIPTS, *range(EPOCHS))
 
 
 class Source(Protocol):
@@ -143,7 +140,7 @@ async def write_backup(
             for each in files:
                 if (home.path / each).exists():
                     _add(tar, each, (home.path / each).read_bytes())
-            for item in ITEM_ORDER:
+            for item in download.in_order():
                 data = await source.item(offer, item)
                 take_item(download, item, data)
                 _add(tar, _ITEM.format(item), data)
@@ -343,7 +340,8 @@ def _read_head(data: bytes) -> tuple[bytes, str, Offer]:
 
 def _item_of(name: str, size: int) -> int:
     number = name.removeprefix("state/")
-    if not name.startswith("state/") or not number.isdecimal() or int(number) >= ITEMS:
+    is_number = number.isdecimal() and len(number) <= _NUMBER_DIGITS_MAX
+    if not name.startswith("state/") or not is_number or int(number) >= ITEM_LIMIT:
         raise StorageError(f"it holds a file that is none of a backup's: {name[:64]!r}")
     if size > ITEM_BYTES_MAX:
         raise StorageError(f"{name} must be at most {ITEM_BYTES_MAX} bytes, got {size}")

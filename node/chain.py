@@ -77,6 +77,7 @@ class Chain:
         self._record = lru_cache(RECORDS_MAX)(self._read_record)
         self._members = lru_cache(1)(self._read_members)
         self._epochs = lru_cache(1)(self._read_epochs)
+        self._steps: tuple[HandOver, ...] = ()
         self.activations: Callable[[], Sequence[ActivationTransaction]] = tuple
         """What the members' READYs make possible now, where the node gathers them."""
 
@@ -158,10 +159,13 @@ class Chain:
         return self._epochs(self.head.next_members_hash)[-1].header.hash
 
     def _read_epochs(self, _hash: Digest) -> tuple[HandOver, ...]:
+        above = self._steps[-1].members.first_height + 1 if self._steps else 0
         try:
-            return tuple(HandOver.from_bytes(data) for _, data in self.store.hand_overs())
+            rows = self.store.hand_overs(above)
+            self._steps += tuple(HandOver.from_bytes(data) for _, data in rows)
         except DecodeError as error:
             raise CorruptStore(f"an epoch's first block cannot be read: {error}") from error
+        return self._steps
 
     def prove(self, key: bytes) -> bytes:
         """Return the Merkle proof of a state key, or of its absence, under the head's root."""
@@ -352,6 +356,7 @@ class Chain:
         self._record.cache_clear()
         self._members.cache_clear()
         self._epochs.cache_clear()
+        self._steps = ()
         for callback in self._on_reopen:
             callback()
 

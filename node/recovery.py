@@ -18,7 +18,7 @@ from consensus.vote_log import CommitRecord
 from crypto.errors import DecodeError, InvalidProof
 from crypto.hashing import Digest
 from crypto.keys import NodeKey
-from node.backup import ITEM_ORDER, genesis_of, import_state, take_item
+from node.backup import genesis_of, import_state, take_item
 from node.chain import Chain
 from node.config import NodeConfig, render
 from node.errors import ConfigError, NodeError
@@ -346,7 +346,7 @@ def _write_chain(
     into = StoreImport.open(path, offer.digest)
     server = SnapshotServer(chain)
     try:
-        for item in ITEM_ORDER:
+        for item in download.in_order():
             fetched = take_item(download, item, _item(server, offer, item))
             if fetched is not None:
                 into.put_chunk(fetched.number, fetched.entries, fetched.chunk)

@@ -6,20 +6,19 @@ sends something wrong is found out at once and costs one item. Peers are only be
 there is something to fetch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from consensus.light import EpochChain
 from crypto.errors import CryptoError, InvalidProof
 from crypto.hashing import Digest
 from crypto.merkle_chunk import CHUNKS, Chunk, verify_chunk
 from crypto.merkle_list import list_root
+from node.epoch_walk import EpochWalk, UnsealedBlock
 from node.executor import decode_receipts
 from node.hand_over import HandOver
 from node.snapshot_wire import (
     BODY,
-    EPOCHS,
     ITEMS,
     PART_BYTES,
     RECEIPTS,
@@ -29,6 +28,8 @@ from node.snapshot_wire import (
     Part,
     decode_chunk,
     decode_epochs,
+    epochs_item,
+    epochs_piece,
 )
 from vm.block import Block, decode_block
 from vm.errors import InvalidBlock
@@ -40,11 +41,6 @@ AHEAD: Final = 2
 """Items that one peer is asked for at a time, so that it need not wait for our next question."""
 TRANSFERS_MAX: Final = 16
 """Items that are on their way at a time, from all peers: each is in memory until it is whole."""
-
-
-@final
-class UnsealedOffer(InvalidProof):
-    """The seal that was shown with a block is none."""
 
 
 @final
@@ -108,11 +104,12 @@ class SnapshotDownload:
         self.offered_by = offered_by
         self.is_refused = False
         """Whether the seal of the offer turned out to be none."""
-        self.hand_overs: list[HandOver] = []
+        self.taken = 0
+        """How many items have come."""
+        self.epochs = EpochWalk(genesis, offer.header, offer.seal)
         self.body: bytes | None = None
         self.receipts: tuple[Receipt, ...] | None = None
         self.block: Block | None = None
-        self._genesis = genesis
         self._peers: dict[int, None] = {offered_by: None}
         self._wanted = dict.fromkeys(sorted(set(range(ITEMS)) - set(have)))
         self._transfers: dict[int, _Transfer] = {}
@@ -122,7 +119,7 @@ class SnapshotDownload:
     @property
     def is_proven(self) -> bool:
         """Whether the block is known to be sealed by its members."""
-        return bool(self.hand_overs)
+        return self.epochs.is_complete
 
     @property
     def is_complete(self) -> bool:
@@ -131,7 +128,7 @@ class SnapshotDownload:
 
     @property
     def missing(self) -> int:
-        """How many items have not come yet."""
+        """How many items have not come yet, as far as is known: epochs may need more."""
         return len(self._wanted)
 
     @property
@@ -189,7 +186,8 @@ class SnapshotDownload:
     def _next_items(self) -> list[int]:
         """Return what nobody was asked for; the proof of the block comes before all else."""
         if not self.is_proven:
-            return [] if EPOCHS in self._transfers else [EPOCHS]
+            item = epochs_item(self.epochs.pieces)
+            return [] if item in self._transfers else [item]
         limit = min(AHEAD * len(self._peers), TRANSFERS_MAX - len(self._transfers))
         found: list[int] = []
         for item in self._wanted:
@@ -218,7 +216,7 @@ class SnapshotDownload:
         del self._transfers[part.item]
         try:
             fetched = self.take(part.item, bytes(transfer.data))
-        except UnsealedOffer as error:
+        except UnsealedBlock as error:
             self.is_refused = True
             return [Blame(self.offered_by, f"snapshot offer: {error}")]
         except (CryptoError, InvalidBlock) as error:
@@ -231,26 +229,28 @@ class SnapshotDownload:
         """Take a whole item, verified; return the chunk to keep, if it is one.
 
         Raises:
-            UnsealedOffer: the members did not seal the block.
+            UnsealedBlock: the members did not seal the block.
             CryptoError, InvalidBlock: it does not hold.
         """
         fetched = self._take(item, data)
         self._wanted.pop(item, None)
+        self.taken += 1
         return fetched
+
+    def in_order(self) -> Iterator[int]:
+        """Yield the items for one who takes each before asking for the next, until it has all."""
+        while not self.is_proven:
+            yield epochs_item(self.epochs.pieces)
+        yield from (BODY, RECEIPTS, *range(CHUNKS))
 
     def _take(self, item: int, data: bytes) -> Fetched | None:
         header = self.offer.header
         if item < CHUNKS:
             proof, entries = decode_chunk(data)
             return Fetched(item, entries, verify_chunk(header.state_root, item, entries, proof))
-        if item == EPOCHS:
-            steps = decode_epochs(data)
-            epochs = self._follow(steps)
-            try:
-                epochs.verify(header.number, header.hash, self.offer.seal)
-            except InvalidProof as error:
-                raise UnsealedOffer(str(error)) from None
-            self.hand_overs = steps
+        piece = epochs_piece(item)
+        if piece is not None:
+            self._take_epochs(piece, data)
         elif item == BODY:
             block = decode_block(data)
             if block.header != header or list_root(block.transactions) != header.transactions_root:
@@ -263,21 +263,12 @@ class SnapshotDownload:
             self.receipts = receipts
         return None
 
-    def _follow(self, steps: list[HandOver]) -> EpochChain:
-        """Return the member sets up to the block, if the hand-overs lead there from genesis."""
-        if not steps or steps[0] != self._genesis:
-            raise InvalidProof("does not begin at this chain's genesis")
-        epochs = EpochChain(self._genesis.header.hash, steps[0].membership)
-        for step in steps[1:]:
-            if step.seal is None:
-                raise InvalidProof("begins twice")
-            epochs.hand_over(step.header.number, step.header.hash, step.seal, step.membership)
-        if epochs.newest.first_height > self.offer.header.number + 1:
-            raise InvalidProof("goes on above the block")
-        following = epochs.at(self.offer.header.number + 1)
-        if following.hash() != self.offer.header.next_members_hash:
-            raise InvalidProof("ends before the set that seals the next block")
-        return epochs
+    def _take_epochs(self, piece: int, data: bytes) -> None:
+        if piece != self.epochs.pieces:
+            raise InvalidProof(f"is piece {piece} of the epochs, not {self.epochs.pieces}")
+        self.epochs.take(decode_epochs(data))
+        if not self.is_proven:
+            self._wanted[epochs_item(self.epochs.pieces)] = None
 
 
 def best_offer(offers: Mapping[int, Sequence[Offer]], above: int) -> tuple[int, Offer] | None:

@@ -5,6 +5,7 @@ database, so that a joining node finds one and the same block at several peers. 
 the rows that were replaced since, on disk.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,11 @@ from crypto.hashing import Digest
 from crypto.merkle import SparseMerkleTree
 from crypto.merkle_chunk import CHUNKS, prove_chunk
 from node.chain import Chain
+from node.epoch_walk import EPOCHS_PER_PIECE
 from node.errors import StorageError
 from node.records import BlockRecord
 from node.snapshot_wire import (
     BODY,
-    EPOCHS,
     RECEIPTS,
     GetPart,
     Gone,
@@ -29,6 +30,7 @@ from node.snapshot_wire import (
     Part,
     encode_chunk,
     encode_epochs,
+    epochs_piece,
     part_of,
 )
 from node.storage.pinned import PinnedState
@@ -107,9 +109,10 @@ class SnapshotServer:
         pin = self._pins.get(asked.snapshot)
         if pin is None:
             return Gone(asked.snapshot)
-        return part_of(self._item(pin, asked.item), asked.snapshot, asked.item, asked.offset)
+        data = self._item(pin, asked.item)
+        return None if data is None else part_of(data, asked.snapshot, asked.item, asked.offset)
 
-    def _item(self, pin: _Pin, item: int) -> bytes:
+    def _item(self, pin: _Pin, item: int) -> bytes | None:
         key = (pin.offer.digest, item)
         data = self._cache.pop(key, None)
         if data is None:
@@ -117,20 +120,24 @@ class SnapshotServer:
                 data = self._make(pin, item)
             except plyvel.Error as error:
                 raise StorageError(f"a snapshot cannot be read: {error}") from error
+            if data is None:
+                return None
             self._cached_bytes += len(data)
         self._cache[key] = data
         while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= len(self._cache.popitem(last=False)[1])
         return data
 
-    def _make(self, pin: _Pin, item: int) -> bytes:
+    def _make(self, pin: _Pin, item: int) -> bytes | None:
         store, height = self._chain.store, pin.offer.header.number
         if item < CHUNKS:
             return encode_chunk(prove_chunk(pin.tree, item), pin.state.entries(item))
-        if item == EPOCHS:
-            return encode_epochs(
-                [data for first, data in store.hand_overs() if first <= height + 1]
-            )
+        piece = epochs_piece(item)
+        if piece is not None:
+            epochs = self._chain.epochs()
+            end = bisect_right(epochs, height + 1, key=lambda step: step.members.first_height)
+            steps = epochs[:end][piece * EPOCHS_PER_PIECE : (piece + 1) * EPOCHS_PER_PIECE]
+            return encode_epochs([step.to_bytes() for step in steps]) if steps else None
         data = {BODY: store.body, RECEIPTS: store.receipts}[item](height)
         assert data is not None, "blocks are kept, and the block of a pin is one of them"
         return data

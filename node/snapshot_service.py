@@ -114,8 +114,8 @@ class SnapshotService:
         self.download: SnapshotDownload | None = None
         self._served_ms = 0
         """When there was a peer that serves the download."""
-        self._moved_ms, self._missing = 0, ITEMS
-        """When the last item came, and how many were missing then."""
+        self._moved_ms, self._taken = 0, 0
+        """When the last item came, and how many had by then."""
         self._unreliable = set[int]()
         """Peers whose download came to nothing: their offers count no more."""
         self.fresh: Path | None = None
@@ -284,11 +284,11 @@ class SnapshotService:
                 self.download.add_peer(other)
         _log.info("joins by a snapshot", height=offer.header.number, missing=self.download.missing)
         self._served_ms = self._moved_ms = self._now_ms()
-        self._missing = self.download.missing
+        self._taken = 0
         self._tick()
 
     def _genesis(self) -> HandOver:
-        return HandOver.from_bytes(self._chain.store.hand_overs()[0][1])
+        return self._chain.epochs()[0]
 
     def _tick(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
@@ -307,8 +307,8 @@ class SnapshotService:
         now_ms = self._now_ms()
         if download.peers:
             self._served_ms = now_ms
-        if download.missing < self._missing:
-            self._moved_ms, self._missing = now_ms, download.missing
+        if download.taken > self._taken:
+            self._moved_ms, self._taken = now_ms, download.taken
         is_stalled = now_ms - self._moved_ms > (STALL_MS if download.is_proven else UNPROVEN_MS)
         if download.is_complete:
             self._finish(download)
@@ -418,7 +418,5 @@ def base_block(download: SnapshotDownload, genesis: BlockWrite) -> BaseBlock:
     return BaseBlock(
         write=write,
         genesis=genesis,
-        hand_overs=[
-            (step.header.number, step.header.hash, step.to_bytes()) for step in download.hand_overs
-        ],
+        hand_overs=download.epochs.rows,
     )

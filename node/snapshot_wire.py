@@ -15,17 +15,20 @@ from crypto.errors import DecodeError
 from crypto.hashing import DIGEST_BYTES, Digest
 from crypto.merkle import PROOF_BYTES_MAX, Proof
 from crypto.merkle_chunk import CHUNKS
+from node.epoch_walk import EPOCHS_PER_PIECE
 from node.hand_over import HAND_OVER_BYTES_MAX, HandOver, read_seal
 from node.storage.rows import encode_seal
 from vm.block import HEADER_BYTES, Header, decode_header
 
 EPOCHS: Final = CHUNKS
-"""Item: the hand-overs of all epochs up to the block, that of genesis first."""
+"""Item: the hand-overs of the first epochs, that of genesis first; see `epochs_item`."""
 BODY: Final = CHUNKS + 1
 """Item: the encoded block."""
 RECEIPTS: Final = CHUNKS + 2
 """Item: its encoded receipts."""
 ITEMS: Final = CHUNKS + 3
+"""So many there are at least; those from here on are further pieces of the epochs."""
+ITEM_LIMIT: Final = 2**32
 PART_BYTES: Final = 1 << 20
 """Of an item, in one message."""
 ITEM_BYTES_MAX: Final = 16 << 20
@@ -133,7 +136,7 @@ def decode_snapshot_message(payload: bytes) -> SnapshotMessage:
     snapshot = Digest(codec.as_bytes(fields[1], "snapshot.hash", DIGEST_BYTES))
     if tag == Gone.TAG:
         return Gone(snapshot)
-    item = codec.as_int(fields[2], "snapshot.item", 0, ITEMS - 1)
+    item = codec.as_int(fields[2], "snapshot.item", 0, ITEM_LIMIT - 1)
     offset = codec.as_int(fields[3], "snapshot.offset", 0, ITEM_BYTES_MAX - 1)
     if tag == GetPart.TAG:
         return GetPart(snapshot, item, offset)
@@ -157,6 +160,16 @@ def _offers(value: codec.Value) -> Offers:
 
 
 # Items.
+
+
+def epochs_item(piece: int) -> int:
+    """Return the item that is a piece (from 0) of the hand-overs, EPOCHS_PER_PIECE of them each."""
+    return EPOCHS if piece == 0 else ITEMS + piece - 1
+
+
+def epochs_piece(item: int) -> int | None:
+    """Return which piece of the hand-overs an item is, or None."""
+    return 0 if item == EPOCHS else None if item < ITEMS else item - ITEMS + 1
 
 
 def encode_chunk(proof: Proof, entries: list[tuple[bytes, bytes]]) -> bytes:
@@ -189,11 +202,11 @@ def encode_epochs(steps: list[bytes]) -> bytes:
 
 
 def decode_epochs(data: bytes) -> list[HandOver]:
-    """Return the hand-overs; no seal is verified."""
+    """Return the hand-overs of a piece; no seal is verified."""
     value = codec.decode(data, field="epochs", max_bytes=ITEM_BYTES_MAX)
     return [
         HandOver.from_bytes(codec.as_bytes(step, "epochs", max_length=HAND_OVER_BYTES_MAX))
-        for step in codec.as_list(value, "epochs")
+        for step in codec.as_list(value, "epochs", max_length=EPOCHS_PER_PIECE)
     ]
 
 

@@ -46,9 +46,9 @@ class LightMethods:
     def epochs(self, args: Args) -> Out:
         """The steps into the epochs after one, at most EPOCHS_PER_ANSWER."""
         after = read_int(args.get(0), "afterEpoch", 0, _U53)
-        steps = [HandOver.from_bytes(data) for _, data in self._chain.store.hand_overs()]
-        found = [step for step in steps if step.members.epoch > after]
-        return [hand_over_json(step) for step in found[:EPOCHS_PER_ANSWER]]
+        steps = self._chain.epochs()
+        at = max(0, after + 1 - steps[0].members.epoch)
+        return [hand_over_json(step) for step in steps[at : at + EPOCHS_PER_ANSWER]]
 
     def sealed_block(self, args: Args) -> Out:
         """A block with all that its header commits to, as it was hashed."""

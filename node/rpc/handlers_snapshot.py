@@ -8,7 +8,7 @@ from node.rpc.errors import Code, RpcFault
 from node.rpc.values import Args, Out, read_data, read_int, to_data
 from node.rpc.views import header_json, seal_json
 from node.snapshot_server import SnapshotServer
-from node.snapshot_wire import ITEM_BYTES_MAX, ITEMS, GetPart, Part
+from node.snapshot_wire import ITEM_BYTES_MAX, ITEM_LIMIT, GetPart, Part
 
 SNAPSHOT_METHODS: Final = ("hearth_holdSnapshot", "hearth_getSnapshotPart")
 
@@ -35,7 +35,7 @@ class SnapshotMethods:
     def part(self, args: Args) -> Out:
         """At most a mebibyte of an item, from an offset on; docs/spec/wire.md lists the items."""
         snapshot = Digest(read_data(args.get(0), "snapshot", length=DIGEST_BYTES))
-        item = read_int(args.get(1), "item", 0, ITEMS - 1)
+        item = read_int(args.get(1), "item", 0, ITEM_LIMIT - 1)
         offset = read_int(args.get(2), "offset", 0, ITEM_BYTES_MAX - 1)
         part = self._server.part(GetPart(snapshot, item, offset))
         if not isinstance(part, Part):

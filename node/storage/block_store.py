@@ -247,10 +247,14 @@ class ChainStore:
 
     # Member sets.
 
-    def hand_overs(self) -> tuple[tuple[Height, bytes], ...]:
-        """Return the steps into all epochs, ascending, each with the epoch's first height."""
+    def hand_overs(self, first: int = 0) -> tuple[tuple[Height, bytes], ...]:
+        """Return the steps into the epochs that begin at `first` or above, ascending.
+
+        Each comes with its epoch's first height.
+        """
+        start, stop = _MEMBERS + _HEIGHT.pack(first), _MEMBERS + _LAST
         try:
-            rows = self._db.iterator(start=_MEMBERS, stop=_MEMBERS + _LAST, verify_checksums=True)
+            rows = self._db.iterator(start=start, stop=stop, verify_checksums=True)
             with rows:
                 return tuple(
                     (Height(self._unpack(_HEIGHT, key[1:])[0]), value) for key, value in rows

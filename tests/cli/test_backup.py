@@ -170,7 +170,8 @@ def test_a_backup_that_was_changed(backup, tmp_path, name, lie, message):
 
 
 def test_files_that_do_not_belong_there(backup, tmp_path):
-    for name in ("../evil", "/etc/passwd", "votes.log", "state/999", "state/x"):
+    numbers = ("state/x", f"state/{2**32}", f"state/{9:040}")
+    for name in ("../evil", "/etc/passwd", "votes.log", *numbers):
         out = io.BytesIO(rewritten(backup, lambda _, data: data))
         with tarfile.open(fileobj=out, mode="a") as tar:
             info = tarfile.TarInfo(name)

@@ -23,7 +23,7 @@ from node.snapshot_service import SnapshotService
 from node.snapshot_wire import (
     BODY,
     EPOCHS,
-    ITEMS,
+    ITEM_LIMIT,
     PART_BYTES,
     RECEIPTS,
     AskOffers,
@@ -590,7 +590,8 @@ def test_items_that_lie(original, tmp_path):
 
 
 def test_parts_that_do_not_fit_are_not_put_together(original):
-    download = SnapshotDownload(Offer(original.chain.head, original.chain.seal(1)), 1, None)
+    (genesis, *_) = original.chain.epochs()
+    download = SnapshotDownload(Offer(original.chain.head, original.chain.seal(1)), 1, genesis)
     (ask,) = download.tick(0)
     assert ask.message.item == EPOCHS
     digest = download.offer.digest
@@ -671,7 +672,7 @@ def test_swapping_twice(tmp_path):
 # The wire ----------------------------------------------------------------------------------------
 
 digests = st.binary(min_size=32, max_size=32)
-items = st.integers(0, ITEMS - 1)
+items = st.integers(0, ITEM_LIMIT - 1)
 messages = st.one_of(
     st.just(AskOffers()),
     st.builds(Gone, digests),
