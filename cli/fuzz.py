@@ -11,9 +11,9 @@ from cli.errors import CommandError
 from cli.output import print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from consensus.sim.faults import Profile
     from consensus.sim.fuzz import FuzzReport, SeedResult
     from consensus.sim.hunt import MutantResult
+    from consensus.sim.profiles import Profile
     from consensus.sim.twins import TwinsReport
 
 PROGRESS_EVERY = 100
@@ -99,8 +99,8 @@ def command(
             first_seed=seed or 0, cases=count, oracle=oracle, workers=processes, is_json=is_json
         )
         return
-    from consensus.sim.faults import PROFILES
     from consensus.sim.fuzz import NS
+    from consensus.sim.profiles import PROFILES
 
     if profile is not None and profile not in PROFILES:
         raise click.BadParameter(f"must be one of {', '.join(PROFILES)}", param_hint="--profile")

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import final
 
-from consensus.sim.faults import FAULTS, MIX, PROFILES, FaultPlan, Profile
+from consensus.sim.faults import FAULTS, FaultPlan
 from consensus.sim.minimise import minimise
+from consensus.sim.profiles import MIX, PROFILES, Profile
 from consensus.sim.replay import fails
 from consensus.sim.trace import Step, describe
 from consensus.sim.violation import InvariantViolation

@@ -29,7 +29,8 @@ from consensus.peers import Peer
 from consensus.quorum import Quorum
 from consensus.signer import Signer
 from consensus.sim import bugs, community
-from consensus.sim.faults import (
+from consensus.sim.planting import attribute, function
+from consensus.sim.profiles import (
     BLACKOUTS,
     CENSORED,
     CRASHES,
@@ -44,7 +45,6 @@ from consensus.sim.faults import (
     SPLITS,
     Profile,
 )
-from consensus.sim.planting import attribute, function
 from consensus.state import State
 
 Plant = Callable[[], AbstractContextManager[None]]

@@ -20,9 +20,9 @@ from consensus.sim.faults import (
     LogLoss,
     Partition,
     Pause,
-    Profile,
     Question,
 )
+from consensus.sim.profiles import Profile
 
 LOSS_PERMILLE_MAX = 300
 DUPLICATION_PERMILLE_MAX = 500

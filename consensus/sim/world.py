@@ -14,7 +14,6 @@ from consensus.events import Event, Tick
 from consensus.sim.aftermath import Core, require_quiet, view_of, why_stuck
 from consensus.sim.cluster import Cluster
 from consensus.sim.faults import (
-    DEFAULT,
     Blackout,
     Censor,
     Clog,
@@ -26,12 +25,12 @@ from consensus.sim.faults import (
     LogLoss,
     Partition,
     Pause,
-    Profile,
     Question,
 )
 from consensus.sim.memory import require_bounded
 from consensus.sim.network import PERFECT, Network
 from consensus.sim.plans import draw_plan
+from consensus.sim.profiles import DEFAULT, Profile
 from consensus.sim.result import RunResult
 from consensus.sim.seat import holders
 from consensus.sim.trace import (

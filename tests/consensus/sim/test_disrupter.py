@@ -7,8 +7,8 @@ from consensus.membership import MemberIndex
 from consensus.messages import GetHead, Prepare
 from consensus.sim.app import GENESIS_DIGEST
 from consensus.sim.disrupter import disrupt
-from consensus.sim.faults import FULL_DISKS, MUTATIONS
 from consensus.sim.fuzz import make_world, run_seeds
+from consensus.sim.profiles import FULL_DISKS, MUTATIONS
 from consensus.sim.replay import Replay
 from consensus.sim.stage import Stage
 from consensus.sim.trace import Spoil

@@ -25,10 +25,11 @@ from consensus.sim.community import (
     ready_digest,
 )
 from consensus.sim.epochs import Epochs
-from consensus.sim.faults import GENTLE, MEMBERS, Censor, Change, ChangeKind, FaultPlan
+from consensus.sim.faults import Censor, Change, ChangeKind, FaultPlan
 from consensus.sim.fuzz import make_world, run_seed, run_seeds
 from consensus.sim.keys import cluster_keys
 from consensus.sim.planting import function
+from consensus.sim.profiles import GENTLE, MEMBERS
 from consensus.sim.readiness import Readiness
 from consensus.sim.replay import Replay
 from consensus.sim.stage import calm_plan

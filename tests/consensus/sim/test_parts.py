@@ -19,21 +19,13 @@ from consensus.sim.app import (
 )
 from consensus.sim.community import Charter
 from consensus.sim.disk import Disk
-from consensus.sim.faults import (
-    BLACKOUTS,
-    PREFIX_MAX,
-    PROFILES,
-    TOLERANCE_MS,
-    Blackout,
-    LinkQuality,
-    LogDamage,
-    LogLoss,
-)
+from consensus.sim.faults import PREFIX_MAX, TOLERANCE_MS, Blackout, LinkQuality, LogDamage, LogLoss
 from consensus.sim.keys import cluster_keys
 from consensus.sim.memory import require_bounded
 from consensus.sim.minimise import minimise
 from consensus.sim.network import Network
 from consensus.sim.plans import OUTAGE_MS, draw_plan
+from consensus.sim.profiles import BLACKOUTS, PROFILES
 from crypto.hashing import Digest
 
 

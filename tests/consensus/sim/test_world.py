@@ -10,18 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.sim.faults import (
-    DISKS,
-    FAULTS,
-    GENTLE,
-    MIX,
-    PROFILES,
-    Crash,
-    Partition,
-    Pause,
-)
+from consensus.sim.faults import FAULTS, Crash, Partition, Pause
 from consensus.sim.fuzz import NS, make_world, run_seed, run_seeds
 from consensus.sim.plans import draw_plan
+from consensus.sim.profiles import DISKS, GENTLE, MIX, PROFILES
 from consensus.sim.replay import Replay, fails
 from consensus.sim.trace import Ask, Spoil, describe
 from consensus.sim.world import World
