@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.errors import Unusable
 from cli.output import print_fields
 from cli.target import readable_errors
+
+if TYPE_CHECKING:
+    from node.home import Home
+    from node.join import Invite
 
 ANY_HOST = "0.0.0.0"  # noqa: S104  Peers come from outside; only members pass TLS.
 
@@ -21,11 +26,9 @@ ANY_HOST = "0.0.0.0"  # noqa: S104  Peers come from outside; only members pass T
     help="Home of the new node.",
     envvar="HEARTH_HOME",
 )
-@click.option("--name", required=True, help="What the others call the household.")
-@click.option(
-    "--endpoint", required=True, metavar="HOST:PORT", help="Where the members reach its node."
-)
-@click.option("--meter-id", required=True, help="The meter's number.")
+@click.option("--name", help="What the others call the household.")
+@click.option("--endpoint", metavar="HOST:PORT", help="Where the members reach its node.")
+@click.option("--meter-id", help="The meter's number.")
 @click.option(
     "--p2p", metavar="HOST:PORT", help="Where it listens, if not at the endpoint's port everywhere."
 )
@@ -33,22 +36,41 @@ ANY_HOST = "0.0.0.0"  # noqa: S104  Peers come from outside; only members pass T
     "--rpc", metavar="HOST:PORT", default="127.0.0.1:8545", show_default=True, help="For programs."
 )
 def join(
-    *, invite: Path, home: Path, name: str, endpoint: str, meter_id: str, p2p: str | None, rpc: str
+    *,
+    invite: Path,
+    home: Path,
+    name: str | None,
+    endpoint: str | None,
+    meter_id: str | None,
+    p2p: str | None,
+    rpc: str,
 ) -> None:
     r"""Make a home with keys for a newcomer, and what a member has to propose.
 
     INVITE comes from a member: `hearth members invite`. Keys that are in the home already are
     used; otherwise they are made, under a password that is asked for. Nothing is overwritten.
 
+    With the home of a member whose node was away while all others changed their keys, and finds
+    none of them any more, it takes nothing but INVITE: the node asks those who are in it, and
+    verifies what they send from the members that it knows.
+
     \b
-    Example:
+    Examples:
       hearth node join invite.json --home ~/.hearth/home --name lindenweg-7 \
         --endpoint 192.0.2.7:26600 --meter-id 1EMH0012345678
+      hearth node join invite.json --home ~/.hearth/home
     """
+    from node.home import Home
     from node.join import Invite
 
     with readable_errors():
         read = Invite.load(invite)
+        if Home(home).genesis.exists():
+            given = {"--name": name, "--endpoint": endpoint, "--meter-id": meter_id, "--p2p": p2p}
+            _return(Home(home), read, [option for option, value in given.items() if value])
+            return
+        if name is None or endpoint is None or meter_id is None:
+            raise Unusable("a newcomer needs --name, --endpoint and --meter-id")
         paths = _prepare(home, invite, name=name, endpoint=endpoint, p2p=p2p, rpc=rpc)
         fields = _candidate(
             home, endpoint=endpoint, meter_id=meter_id, name=name, chain_id=read.chain_id
@@ -72,6 +94,23 @@ def join(
     click.echo(
         "3. The members vote; the node then follows the chain and becomes a member by itself."
     )
+
+
+def _return(home: "Home", invite: "Invite", given: list[str]) -> None:
+    """Have the node of a home that has a chain ask the members of an invite."""
+    from node.join import keep_invite
+    from vm.genesis import Genesis
+
+    if given:
+        why = f"{home.genesis} exists: this is no newcomer's home"
+        raise Unusable(f"{given[0]} is for a newcomer; {why}", "choose another --home")
+    if Genesis.from_json(home.genesis.read_bytes()).hash != invite.genesis_hash:
+        raise Unusable(f"the invite is for another chain than {home.genesis}")
+    keep_invite(home, invite)
+    names = ", ".join(host.name for host in invite.members)
+    print_fields(f"{home.path} has the invite", {"chain": invite.chain, "asks": names})
+    click.echo(f"Start the node (anew): hearth node run --home {home.path}")
+    click.echo("If no member that it knows has a link with it, it asks these after five seconds.")
 
 
 def _prepare(

@@ -182,21 +182,27 @@ def _contracts(chain: Chain) -> dict[str, Any]:
 
 
 def peers_of(
-    members: Sequence[NodeRecord], invited_by: Sequence[NodeRecord], *, own_key: bytes, height: int
+    members: Sequence[NodeRecord],
+    invited_by: Sequence[NodeRecord],
+    *,
+    own_key: bytes,
+    height: int,
+    is_lost: bool,
 ) -> list[NodeRecord]:
     """Return whom a node links with: the members, and who invited it while it knows no better.
 
-    That is while it is none of them; and at block 0, where a founder that has lost its disk stands
-    as well, whom the other founders may have left behind under other keys.
+    That is while it is none of them; at block 0, where a founder that has lost its disk stands
+    as well, whom the other founders may have left behind under other keys; and while it is lost.
 
     Args:
         members: of the state that the node has.
         invited_by: members of its invite, if it has one.
         own_key: its node key.
         height: of that state.
+        is_lost: none of the members that it knows has a link with it.
     """
     known = {node.node_key for node in members}
-    if own_key in known and height > 0:
+    if own_key in known and height > 0 and not is_lost:
         return list(members)
     return [*members, *(node for node in invited_by if node.node_key not in known)]
 

@@ -246,9 +246,18 @@ async def ask_genesis(
 
 def keep_genesis(home: Home, data: bytes) -> None:
     """Write the genesis file; a power cut leaves all of it or nothing."""
-    partial = home.genesis.with_name(home.genesis.name + ".part")
+    _keep(home.genesis, data)
+
+
+def keep_invite(home: Home, invite: Invite) -> None:
+    """Write the invite, in place of an older one; a power cut leaves one of them whole."""
+    _keep(home.invite, invite.to_json())
+
+
+def _keep(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".part")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(home.genesis)
+    partial.replace(path)

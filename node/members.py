@@ -46,6 +46,8 @@ REINCARNATE_AFTER_TICKS: Final = 6
 REINCARNATE_AGAIN_TICKS: Final = 60
 UNLINKED_TICKS_MAX: Final = 10
 """So long a node whose key is about to change waits for a link, before it shows the next one."""
+LOST_TICKS: Final = 10
+"""So long no member must have had a link with a node before it asks those of its invite."""
 UNMOVED_TICKS_MAX: Final = 20
 """So long it shows the next one without a new block, before it shows its own again."""
 _CALL_GAS: Final = 1_000_000
@@ -114,6 +116,7 @@ class Members:
         self._on_work = on_work
         self._doubt_ticks = 0
         self._is_next_shown = False
+        self._alone_ticks, self._is_lost = 0, False
         self._waited: tuple[int, int] = (0, -1)  # Ticks, and the height that has lasted for them.
         self._readiness = Readiness(chain.genesis.hash)
         self._keeper = KeyKeeper(keys.node, keys.account.address, chain.genesis.hash)
@@ -130,7 +133,13 @@ class Members:
         community, membership = self._directory.community, self._chain.membership()
         members = [node for node in community.nodes if node.node_key in membership.members]
         own_key, height = self._keys.node.public, self._chain.height
-        peers = peers_of(members, self._invited_by, own_key=own_key, height=height)
+        peers = peers_of(
+            members,
+            self._invited_by,
+            own_key=own_key,
+            height=height,
+            is_lost=self._is_lost,
+        )
         observers = [
             change.newcomer
             for change in community.changes
@@ -177,6 +186,7 @@ class Members:
         """Say what can be said now; call it each TICK_S."""
         self._say()
         self._show_key()
+        self._seek()
         self._reincarnate()
         self._keep_key()
 
@@ -253,6 +263,26 @@ class Members:
             ticks = 0
         self._waited = (ticks, self._chain.height)
 
+    def _seek(self) -> None:
+        """Ask who invited it where no member that it knows has a link with it.
+
+        All may have changed their keys while it was away. Those of the invite are believed
+        nothing: their blocks are taken by their seals, from set to set, as everybody's are. Once
+        it is level it knows the members of today and needs the invite no more.
+        """
+        members = self._chain.membership().members
+        if not any(map(self._network.is_up, members)):
+            self._alone_ticks += 1
+            if self._alone_ticks == LOST_TICKS and self._invited_by and not self._is_lost:
+                _log.info("no member that is known has a link: asks those of the invite")
+                self._is_lost = True
+                self._refresh()
+            return
+        self._alone_ticks = 0
+        if self._is_lost and self._replica().is_level:
+            self._is_lost = False
+            self._refresh()
+
     def _reincarnate(self) -> None:
         """Ask, in the household's name, for an epoch in which no vote can be forgotten."""
         replica = self._replica()
@@ -303,7 +333,7 @@ class Members:
 
     def why(self) -> list[str]:
         """Return what has to be said about membership; nothing where all is as always."""
-        lines = self._own_standing()
+        lines = self._own_standing() or self._solitude()
         names = self._directory.community.names()
         counts = self._readiness.counts()
         for change in self._directory.community.changes:
@@ -315,6 +345,16 @@ class Members:
                     f"accepted and waits for READYs of the new members: {have} of {need}."
                 )
         return lines
+
+    def _solitude(self) -> list[str]:
+        if self._alone_ticks < LOST_TICKS:
+            return []
+        return [
+            "No member that this node knows has a link with it. If the others are up, all of them "
+            "may have changed their node keys while it was away: have one of them run `hearth "
+            "members invite`, then run `hearth node join INVITE` with this node's --home here, and "
+            "start the node anew."
+        ]
 
     def _own_standing(self) -> list[str]:
         key = self._keys.node.public

@@ -1,6 +1,7 @@
 """`hearth node join`, `members invite` and `members rotate`, and what voters are told."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -75,6 +76,43 @@ def test_nothing_is_overwritten(tmp_path):
     assert again.exit_code != 0
     assert "nothing is overwritten" in again.output
     assert (home / "household.keys").read_bytes() == keys
+
+
+def returning(home, invite, *more):
+    return CliRunner().invoke(main, ["node", "join", str(invite), "--home", str(home), *more])
+
+
+def test_a_member_s_home_takes_an_invite_and_nothing_else(tmp_path):
+    """Its node knows where to ask, though all others changed their keys while it was away."""
+    genesis, homes = make_homes(tmp_path)
+    home, path = Home(homes[0]), invite_file(tmp_path)
+    other = returning(home.path, path)
+    assert other.exit_code != 0
+    assert "another chain" in other.output
+    assert not home.invite.exists()
+    invite = replace(Invite.load(path), genesis_hash=genesis.hash)
+    path.write_bytes(invite.to_json())
+    newcomer = returning(home.path, path, "--name", "somebody")
+    assert newcomer.exit_code != 0
+    assert "--name" in newcomer.output
+    before = {each.name: each.read_bytes() for each in home.path.iterdir() if each.is_file()}
+    assert returning(home.path, path).exit_code == 0
+    later = replace(invite, chain="the same, later")
+    path.write_bytes(later.to_json())
+    done = returning(home.path, path)
+    assert done.exit_code == 0, done.output
+    assert "hearth node run" in done.output
+    assert Invite.load(home.invite) == later
+    after = {each.name: each.read_bytes() for each in home.path.iterdir() if each.is_file()}
+    assert after == before | {home.invite.name: later.to_json()}
+
+
+def test_a_newcomer_says_who_it_is(tmp_path):
+    home = home_with_keys(tmp_path)
+    done = returning(home, invite_file(tmp_path), "--name", "mill-7")
+    assert done.exit_code != 0
+    assert "--endpoint" in done.output
+    assert not Home(home).invite.exists()
 
 
 def test_an_invite_that_was_changed_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from node.rpc.client import RpcClient
 from node.snapshot_service import JOIN_BLOCKS
 from testnet.cluster import Cluster
 from testnet.launcher import UpOptions, up
-from testnet.layout import TestnetLayout
+from testnet.layout import TestnetLayout, rpc_port
 from testnet.processes import node_label
 from tests.e2e.community import Community, Traffic, remove_data
 
@@ -113,6 +113,12 @@ def test_a_member_changes_its_node_key_while_the_chain_runs(options):
     asyncio.run(run())
 
 
+def keep_only(home, *names):
+    for each in home.iterdir():
+        if each.name not in names:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+
 async def rotate(community, name, keys, home, via=None):
     """What `hearth members rotate` does, without its questions."""
     fresh = HouseholdKeys.generate()
@@ -161,6 +167,68 @@ def test_a_crash_in_the_middle_of_a_rotation_is_recovered_from(options):
                 cluster.keys(name),
                 "proposeEviction",
                 cluster.keys(cluster.names[2]).account.address,
+            )
+
+    asyncio.run(run())
+
+
+def test_a_member_that_was_away_while_all_others_changed_their_keys_returns_by_an_invite(
+    options, tmp_path
+):
+    """It has links with nobody by the keys that its state has, until it is told where to ask."""
+
+    async def run():
+        async with await up(options, quiet) as cluster:
+            community = Community(cluster, BASE_PORT)
+            *others, away = cluster.names
+            client, home = cluster.client(away), cluster.layout.household(away).home
+            await community.send_any(cluster.keys(away))
+            await community.until(client, lambda s: s["height"] > 0, "no first block")
+            cluster.processes.kill([node_label(away)])
+            for epoch, name in enumerate(others, 1):
+                keys = cluster.keys(name)
+                await rotate(community, name, keys, cluster.layout.household(name).home, via=name)
+                for each in others:
+                    await community.until(
+                        cluster.client(each), lambda s, e=epoch: s["epoch"] == e, "no new epoch"
+                    )
+            await community.until(
+                cluster.client(others[-1]), lambda s: s["peersUp"] == 2 and votes(s), "not up"
+            )
+            await community.send_any(cluster.keys(away))
+            cluster.start_node(away)
+            await community.until(client, lambda s: s["height"] > 0, "does not start")
+            await asyncio.sleep(8)
+            status = await community.status(client)
+            assert (status["epoch"], status["peersUp"]) == (0, 0), "came back without an invite"
+            cluster.processes.kill([node_label(away)])
+            invite = tmp_path / "invite.json"
+            member = cluster.layout.household(others[0]).home
+            await asyncio.to_thread(hearth, "members", "invite", "--home", member, "--out", invite)
+            hearth("node", "join", invite, "--home", home)
+            cluster.start_node(away)
+            await community.until(
+                client, lambda s: s["epoch"] == 3 and s["peersUp"] == 3 and votes(s), "not back"
+            )
+            # Its vote counts: with another one down, it makes the quorum.
+            cluster.stop([node_label(others[1])])
+            await community.send_any(cluster.keys(others[0]))
+            heads = [cluster.client(each) for each in (others[0], others[2], away)]
+            await community.equal_heads(heads)
+            cluster.start_node(others[1])
+            # And with nothing left but its keys: nobody has to propose it.
+            cluster.processes.kill([node_label(away)])
+            mine = next(m for m in cluster.genesis.members if m.name == away)
+            keep_only(home, "household.keys", "password", "rpc.token")
+            rpc = f"127.0.0.1:{rpc_port(cluster.names.index(away), BASE_PORT)}"
+            names = ("--name", away, "--endpoint", mine.endpoint, "--meter-id", "M", "--rpc", rpc)
+            hearth("node", "join", invite, "--home", home, *names)
+            cluster.start_node(away)
+            await community.until(
+                client,
+                lambda s: s["epoch"] >= 3 and s["peersUp"] == 3 and votes(s),
+                "not back with its keys alone",
+                timeout_s=60,
             )
 
     asyncio.run(run())

@@ -61,11 +61,13 @@ def test_who_invited_a_node_is_asked_while_it_knows_no_better():
         )
 
     members, invited_by = [record(1), record(2)], (record(2), record(3))
-    for own, height, expected in (
-        (9, 0, [1, 2, 3]),
-        (9, 70, [1, 2, 3]),  # A newcomer, or one that was evicted.
-        (1, 0, [1, 2, 3]),  # A founder without a disk: the others may have other keys by now.
-        (1, 70, [1, 2]),
+    for own, height, is_lost, expected in (
+        (9, 0, False, [1, 2, 3]),
+        (9, 70, False, [1, 2, 3]),  # A newcomer, or one that was evicted.
+        (1, 0, False, [1, 2, 3]),  # A founder without a disk: the others may have other keys.
+        (1, 70, False, [1, 2]),
+        (1, 70, True, [1, 2, 3]),  # All that it knows may have other keys by now.
     ):
-        found = peers_of(members, invited_by, own_key=bytes([own]) * 32, height=height)
+        own_key = bytes([own]) * 32
+        found = peers_of(members, invited_by, own_key=own_key, height=height, is_lost=is_lost)
         assert [int(node.name) for node in found] == expected
