@@ -166,6 +166,12 @@ def call_data(chain: Chain, name: str, *args: object) -> tuple[bytes, bytes]:
     return contract.ADDRESS, method.selector + abi.encode(method.input_types, list(args))
 
 
+def would_pass(chain: Chain, sender: bytes, name: str, *args: object) -> bool:
+    """Whether a call of that contract, sent now, would not be refused at the head's state."""
+    to, data = call_data(chain, name, *args)
+    return chain.call(to, data, sender=sender, gas=_VIEW_GAS).status == 1
+
+
 def is_governed(chain: Chain) -> bool:
     """Whether the member set of this chain can change."""
     return CONTRACT in _contracts(chain)

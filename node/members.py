@@ -24,6 +24,7 @@ from node.community import (
     is_governed,
     peers_of,
     read_key_state,
+    would_pass,
 )
 from node.config import Address
 from node.directory import Directory
@@ -292,8 +293,12 @@ class Members:
             return
         self._doubt_ticks += 1
         is_time = self._doubt_ticks % REINCARNATE_AGAIN_TICKS == REINCARNATE_AFTER_TICKS
-        if is_time and not any(map(self._is_own, self._directory.community.changes)):
+        if not is_time or any(map(self._is_own, self._directory.community.changes)):
+            return
+        if would_pass(self._chain, self._keys.account.address, "proposeReincarnation"):
             self._send("proposeReincarnation")
+        else:  # It has begun as many epochs as it may for now; to ask all the same costs quota.
+            _log.warning("no new incarnation yet: this member has begun too many epochs")
 
     def _is_own(self, change: Change) -> bool:
         return change.account == self._keys.account.address

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from market.abi import MEMBERSHIP
-from node.community import NodeRecord, peers_of, read_community
+from market.abi import MEMBERSHIP, OWN_EPOCHS_BURST
+from node.community import NodeRecord, peers_of, read_community, would_pass
 from node.natives import NATIVES
 from tests.market.contracts.chain import Chain, ed25519, home
-from tests.market.contracts.members import rotation
+from tests.market.contracts.members import activate, node, rotation
 from vm.members import MEMBERS_MAX
 
 PER_BLOCK = 16
@@ -52,6 +52,20 @@ def test_the_largest_community_with_all_keys_changing_can_be_read(crowd):
     for change in community.changes:
         assert len(change.keys) == MEMBERS_MAX
         assert change.newcomer.node_key in change.keys
+
+
+def test_a_node_does_not_ask_for_an_epoch_that_it_may_not_begin_yet():
+    chain = Chain(checked=False)
+    for _ in range(OWN_EPOCHS_BURST):
+        assert would_pass(as_node(chain), home(1).address, "proposeReincarnation")
+        (proposal_id,) = chain.send(home(1), "Membership", "proposeReincarnation")
+        activate(chain, proposal_id, [node(0), node(1), node(2)])
+        chain.advance(chain.now + 9_000)
+    before = dict(chain.state)
+    assert not would_pass(as_node(chain), home(1).address, "proposeReincarnation")
+    assert would_pass(as_node(chain), home(2).address, "proposeReincarnation")
+    assert not would_pass(as_node(chain), bytes(20), "proposeReincarnation")
+    assert chain.state == before, "to ask changes nothing"
 
 
 def test_who_invited_a_node_is_asked_while_it_knows_no_better():
