@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from testnet.errors import BadFile
 
 FILE_BYTES_MAX = 4 << 20
+DEPTH_MAX = 32
+"""Levels of a file; ours have a handful. Indented, what is deep would grow past every bound."""
 INT_MAX = 2**63 - 1
 
 T = TypeVar("T")
@@ -55,7 +57,17 @@ def parse(data: bytes, field: str) -> dict[str, Any]:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise BadFile(field, f"is not JSON: {error}") from None
+    _check_depth(value, field, DEPTH_MAX)
     return typed(value, dict, field)
+
+
+def _check_depth(value: Any, field: str, left: int) -> None:
+    if not isinstance(value, dict | list):
+        return
+    if not left:
+        raise BadFile(field, f"must be at most {DEPTH_MAX} levels deep")
+    for inner in value.values() if isinstance(value, dict) else value:
+        _check_depth(inner, field, left - 1)
 
 
 def render(value: Mapping[str, Any]) -> bytes:

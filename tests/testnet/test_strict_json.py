@@ -1,6 +1,7 @@
 """JSON files that are read strictly: what is read can be written again."""
 
 import json
+import sys
 
 import pytest
 
@@ -18,14 +19,26 @@ def test_half_of_a_surrogate_pair_is_refused(text):
         strict_json.parse(text.encode(), "file")
 
 
-@pytest.mark.parametrize("depth", [100, 950, 990, 995, 3_000])
-def test_deep_values_are_read_and_written_or_refused(depth):
-    data = b'{"a": ' + b"[" * depth + b'"\\u0041"' + b"]" * depth + b"}"
-    try:
-        value = strict_json.parse(data, "file")
-    except BadFile:
-        return
+def deep(levels):
+    return b'{"a": ' + b"[" * (levels - 1) + b'"\\u0041"' + b"]" * (levels - 1) + b"}"
+
+
+def test_values_as_deep_as_allowed_are_read_and_written():
+    value = strict_json.parse(deep(strict_json.DEPTH_MAX), "file")
     assert strict_json.parse(strict_json.render(value), "file") == value
+
+
+@pytest.mark.parametrize("levels", [strict_json.DEPTH_MAX + 1, 950, 995, 3_000, 30_000])
+@pytest.mark.parametrize("limit", [1_000, 20_000])
+def test_deeper_values_are_refused_whatever_the_interpreter_allows(levels, limit):
+    """A library may raise the limit: then they were read, and too long once they were written."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        with pytest.raises(BadFile):
+            strict_json.parse(deep(levels), "file")
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @pytest.mark.parametrize(
