@@ -57,6 +57,18 @@ class Core:
             return tuple(down)
         return tuple(i for i in down if not cluster.instances[i].is_correct)
 
+    def must_renew(self) -> tuple[int, ...]:
+        """Instances that need newer software: while a change may take effect, all correct ones."""
+        cluster = self._cluster
+        is_settled = self.is_enough and not (cluster.plan.changes and self._has_open_change())
+        return tuple(
+            each.index
+            for each in cluster.instances
+            if each.software.is_old
+            and each.is_correct
+            and (each.index in self.members or not is_settled)
+        )
+
     def _has_open_change(self) -> bool:
         cluster = self._cluster
         numbers = range(len(cluster.plan.changes))

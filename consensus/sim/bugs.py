@@ -260,6 +260,17 @@ def vote_at_once(s: State) -> None:
     s.is_learner = False
 
 
+def applied_and_rested(s: State, event: Applied) -> None:
+    """Take the last block of known rules for the end of the rest (rule 19)."""
+    applied_rightly(s, event)
+    s.is_resting = False
+
+
+def may_vote_while_resting(self: State) -> bool:
+    """Keep the right to ask for a view where the rules are not known (rule 19)."""
+    return self.me is not None and not self.is_learner and self.applying is None
+
+
 def persist_nothing(self: State, *records: Record) -> None:
     """Trust that the power stays on (rule 23)."""
 

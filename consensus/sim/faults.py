@@ -38,6 +38,8 @@ FAULTS = (
     "evicted",
     "rotated",
     "reincarnated",
+    "rested",
+    "upgraded",
 )
 """Names under which a run counts how often each fault fired."""
 
@@ -227,9 +229,41 @@ class Change:
     """That takes the place of `key`, where it rotates."""
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """Instance stops, and starts again with software that knows the new rules."""
+
+    start_ms: int
+    end_ms: int
+    instance: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upgrade:
+    """From a height on, blocks are made by rules that older software does not know."""
+
+    first_height: int
+    old: tuple[int, ...]
+    """Instances that run such software until a `Renewal`."""
+
+
 Fault = (
-    Partition | Clog | Crash | Pause | Censor | Blackout | LogLoss | LogDamage | DiskFull | Question
+    Partition
+    | Clog
+    | Crash
+    | Pause
+    | Censor
+    | Blackout
+    | LogLoss
+    | LogDamage
+    | DiskFull
+    | Question
+    | Renewal
 )
+Spoiling = LogLoss | LogDamage | DiskFull | DiskFreed | Renewal
+"""What happens to the disk of an instance, or to the software on it."""
 
 
 @final
@@ -276,6 +310,8 @@ class FaultPlan:
     """Of the member set; handed in as transactions with the nonces from CHANGE_NONCES_FIRST on."""
     newcomers: int = 0
     """Instances, the last ones, that are no founders'."""
+    upgrade: Upgrade | None = None
+    """Of the rules, once in the run."""
 
     @property
     def twins(self) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ minimiser's replay) says what happens next, and gets back what leaves an instanc
 from typing import TYPE_CHECKING, assert_never, final
 
 from consensus.config import MAX_BLOCKS_PER_REPLY
-from consensus.errors import CorruptLog
 from consensus.events import (
     Applied,
     Apply,
@@ -23,6 +22,7 @@ from consensus.events import (
     Pending,
     Persist,
     Receive,
+    Rest,
     Send,
     ServeBlocks,
     Suspect,
@@ -45,27 +45,20 @@ from consensus.sim.app import GENESIS_MS, App
 from consensus.sim.casting import cast_member
 from consensus.sim.community import Ready, Standing
 from consensus.sim.disk import Disk
-from consensus.sim.faults import Crash, DiskFreed, DiskFull, LogDamage, LogLoss
+from consensus.sim.faults import Crash, DiskFreed, DiskFull, Renewal, Spoiling
 from consensus.sim.fuse import Fuse
 from consensus.sim.liar import Liar
+from consensus.sim.log_file import read_log, rewrite_log
 from consensus.sim.proofs import question
 from consensus.sim.readiness import Readiness
 from consensus.sim.seat import Seat
+from consensus.sim.software import Software
 from consensus.sim.trace import Said
-from consensus.sim.violation import InvariantViolation
 from consensus.sim.watch import Watch
-from consensus.vote_log import (
-    Record,
-    compact,
-    encode_frame,
-    replay,
-)
+from consensus.vote_log import Record, encode_frame
 
 if TYPE_CHECKING:
     from consensus.sim.cluster import Cluster
-
-LOG_RECORDS_MAX = 64
-"""The log is rewritten without what no longer binds when it holds more records."""
 
 
 @final
@@ -90,6 +83,7 @@ class Instance:
         "replica",
         "seat",
         "skew_ms",
+        "software",
         "writes",
     )
 
@@ -105,6 +99,7 @@ class Instance:
         self.skew_ms = plan.skew_ms[index]
         self.drift = 1000 + plan.drift_permille[index]
         self.disk: Disk[SealedBlock] = Disk(cluster.fired)
+        self.software = Software(plan.upgrade, index, cluster.fired)
         is_newcomer = index >= len(plan.identities) - plan.newcomers
         if not is_newcomer:
             self.disk.blocks += cluster.prefix
@@ -139,28 +134,28 @@ class Instance:
         self._fuse = Fuse(None)
         if self.replica is not None:
             return
-        try:
-            found = replay(self.disk.log)
-        except CorruptLog:
-            if not self.disk.is_damaged:
-                raise
+        records = read_log(self.disk, self.index)
+        if records is None:
             return  # It must not guess: it stays down.
-        if self.disk.has_hole:
-            raise InvariantViolation(
-                "vote_log", f"instance {self.index} took a log with a hole in it for whole"
-            )
-        self.disk.rewrite(self.disk.log[: found.valid_bytes])
-        self.records = list(found.records)
+        self.records = records
         self.app = App((content_of(block) for block in self.disk.blocks), self._cluster.charter)
         self._take_next_key()
         if self.is_correct:
             self._cluster.on_records(self.records, self)
         self._readiness = Readiness()
         self._watch = Watch(self._cluster, self.seat, self)
-        self.replica = cast_member(self._cluster, self, found.records)
+        self.replica = cast_member(self._cluster, self, tuple(records))
         self.seat.enter(self.replica.membership)
         self.seat.keep_links(self.app.community)
-        self.step(Tick(), at_ms)
+        if not self._rest_if_too_old(at_ms):
+            self.step(Tick(), at_ms)
+
+    def _rest_if_too_old(self, at_ms: int) -> bool:
+        """Tell the replica to rest where the rules of the next block are not known."""
+        must_rest = self.software.must_rest(len(self.disk.blocks))
+        if must_rest:
+            self.step(Rest(), at_ms)
+        return must_rest
 
     def _take_next_key(self) -> bool:
         if not self.seat.take_next_key(self.app):
@@ -223,7 +218,7 @@ class Instance:
             case GetBlocks(from_height):
                 for reply in self._blocks_from(from_height, MAX_BLOCKS_PER_REPLY):
                     self._cluster.driver.send(self.index, sender, reply)
-            case Status(slot=slot) if slot.height > height:
+            case Status(slot=slot) if slot.height > height and self.software.knows(height + 1):
                 self._cluster.driver.send(self.index, sender, GetBlocks(Height(height + 1)))
             case Blocks(blocks):
                 self.step(Offered(blocks), at_ms)
@@ -281,11 +276,15 @@ class Instance:
         self.disk.sync()
         self._halt()
 
-    def spoil(self, fault: LogLoss | LogDamage | DiskFull | DiskFreed) -> None:
-        """Let the disk fail: fill up, have room again, or lose data under one that is down."""
+    def spoil(self, fault: Spoiling) -> None:
+        """Let the disk fill up or have room again; of one that is down, lose data or renew it."""
         if isinstance(fault, DiskFull | DiskFreed):
             self.disk.is_full = isinstance(fault, DiskFull)
-        elif self.replica is None:
+        elif self.replica is not None:
+            pass  # It has been started since.
+        elif isinstance(fault, Renewal):
+            self.software.renew(len(self.disk.blocks))
+        else:
             self.disk.spoil(fault)
 
     def question(self) -> None:
@@ -347,8 +346,10 @@ class Instance:
             self._store(block, at_ms)
         if self.replica is None:
             return  # The disk was full.
-        if isinstance(event, Applied) and event.is_witnessed:
-            self._watch.waking.on_witnessed()
+        if isinstance(event, Applied):
+            self._rest_if_too_old(at_ms)  # Before it hears that it may go on.
+            if event.is_witnessed:
+                self._watch.waking.on_witnessed()
         self.step(event, at_ms)
         if isinstance(event, Applied) and self.seat.links is not None:
             self._after_block(before, at_ms)
@@ -374,12 +375,8 @@ class Instance:
             return
         self.disk.blocks.append(block)
         self.app.apply(content_of(block))
-        if len(self.records) > LOG_RECORDS_MAX:
-            membership = self.app.community.membership
-            term = membership.term(block.height + 1)
-            kept = compact(self.records, epoch=membership.epoch, term=term, height=block.height)
-            self.records = list(kept)
-            self.disk.rewrite(encode_frame(kept, 0))
+        membership = self.app.community.membership
+        self.records = rewrite_log(self.disk, self.records, membership, block.height)
         self.step(Pending(is_pending=bool(self.app.pending)), at_ms)
 
     def _stop(self, kept_permille: int) -> None:
@@ -432,6 +429,8 @@ class Instance:
         clock_ms = GENESIS_MS + self.local_ms(at_ms) + self.skew_ms
         app, blocks = self.app, self.disk.blocks
         block: SealedBlock | None = None
+        asked = effect.block.height if isinstance(effect, Apply) else effect.height
+        self.software.require(asked, f"asks for {type(effect).__name__}")
         answer: Event
         match effect:
             case Build(height):

@@ -43,6 +43,7 @@ from consensus.sim.profiles import (
     PARTITIONS,
     ROTATIONS,
     SPLITS,
+    UPGRADES,
     Profile,
 )
 from consensus.state import State
@@ -230,6 +231,20 @@ MUTANTS: tuple[Mutant, ...] = (
         _swap(recovery.become_learner, bugs.vote_at_once),
         name="learner_votes",
         scenario="vote_log_is_lost",
+    ),
+    _mutant(
+        "19",
+        "a rest ends with the block in which it began",
+        _swap(replica._applied, bugs.applied_and_rested),
+        name="rest_ends_at_once",
+        profile=UPGRADES,
+    ),
+    _mutant(
+        "19",
+        "a resting replica asks for other views",
+        _set(State, "may_vote", property(bugs.may_vote_while_resting)),
+        name="asks_for_views_at_rest",
+        profile=UPGRADES,
     ),
     _mutant(
         "20",

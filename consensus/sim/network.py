@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from typing import final
 
-from consensus.sim.faults import LinkQuality
+from consensus.sim.faults import Censor, LinkQuality
 
 PERFECT = LinkQuality(delay_min_ms=1, delay_mean_ms=1, is_fifo=True)
 """What links are like after healing: no loss, in order, a millisecond or two."""
@@ -27,6 +27,8 @@ class Network:
         """How many partitions cut each link now: [source][target]."""
         self._clogged_until = [[0] * count for _ in range(count)]
         self._last = [[0] * count for _ in range(count)]
+        self.censors: list[Censor] = []
+        """In force now."""
         self._asymmetric = 0
         """Partitions in force that cut one direction only (decides the name of the fault)."""
 
@@ -48,7 +50,8 @@ class Network:
         self._clogged_until[source][target] = until_ms
 
     def heal(self) -> None:
-        """End every partition and clog."""
+        """End every partition, clog and censor."""
+        self.censors.clear()
         for row in (*self._cuts, *self._clogged_until):
             row[:] = [0] * self._count
         self._asymmetric = 0
@@ -61,6 +64,16 @@ class Network:
     def is_cut(self, source: int, target: int) -> bool:
         """Whether a message from `source` to `target` would be lost to a partition."""
         return self._cuts[source][target] > 0
+
+    def spare(self, source: int, kind: str, targets: list[int]) -> list[int]:
+        """The targets that censors let such a message reach."""
+        for censor in self.censors:
+            if kind in censor.kinds and (source in censor.muted or not censor.muted):
+                reached = [target for target in targets if target in censor.spared]
+                name = "selective_loss" if censor.muted else "censorship"
+                self._fired[name] += len(targets) - len(reached)
+                targets = reached
+        return targets
 
     def arrivals(self, now_ms: int, source: int, target: int) -> tuple[int, ...]:
         """Times at which the copies of a message sent now arrive: none, one or two."""

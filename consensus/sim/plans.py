@@ -23,6 +23,7 @@ from consensus.sim.faults import (
     Question,
 )
 from consensus.sim.profiles import Profile
+from consensus.sim.upgrades import add_upgrade
 
 LOSS_PERMILLE_MAX = 300
 DUPLICATION_PERMILLE_MAX = 500
@@ -158,7 +159,8 @@ def _add_newer(plan: FaultPlan, profile: Profile) -> FaultPlan:
         for fault in plan.faults
     )
     plan = replace(plan, faults=(*faults, *full), disrupters=disrupters)
-    return add_changes(rng, plan) if enabled(profile.changing_permille) else plan
+    plan = add_changes(rng, plan) if enabled(profile.changing_permille) else plan
+    return add_upgrade(rng, plan) if enabled(profile.upgrade_permille) else plan
 
 
 def _black_out(rng: random.Random, plan: FaultPlan) -> FaultPlan:

@@ -34,6 +34,8 @@ class Profile:
     """That disks run full, one after the other."""
     changing_permille: int = 250
     """That the member set changes."""
+    upgrade_permille: int = 200
+    """That new rules come into force, for which some software is too old."""
     wiped_permille: int = 700
     """Of the vote logs that are lost: that the chain is, too."""
     other_permille: int = 500
@@ -124,6 +126,15 @@ MEMBERS = Profile(
     censor_permille=200,
     other_permille=300,
 )
+UPGRADES = Profile(
+    name="upgrades",
+    upgrade_permille=1000,
+    changing_permille=400,
+    crash_permille=400,
+    partition_permille=300,
+    censor_permille=200,
+    other_permille=300,
+)
 MIX = (
     *(DEFAULT,) * 8,
     MUTATIONS,
@@ -141,6 +152,7 @@ MIX = (
     SPLITS,
     BLACKOUTS,
     FEW_TOLD,
+    UPGRADES,
 )
 """From which each seed of the plain campaign draws one."""
 PROFILES = {profile.name: profile for profile in (*MIX, GENTLE)}

@@ -18,7 +18,7 @@ from consensus.messages import (
     ViewChange,
 )
 from consensus.sim.community import Ready
-from consensus.sim.faults import Crash, DiskFreed, DiskFull, LogDamage, LogLoss
+from consensus.sim.faults import Crash, Spoiling
 from consensus.wire import encode_message
 
 Said = Message | Ready
@@ -100,11 +100,14 @@ class Start:
 @final
 @dataclass(frozen=True, slots=True)
 class Spoil:
-    """The disk of an instance fails: it is full, or one that is down loses data."""
+    """The disk of an instance fails: it is full, or one that is down loses data.
+
+    Or its software is replaced while it is down.
+    """
 
     at_ms: int
     instance: int
-    fault: LogLoss | LogDamage | DiskFull | DiskFreed
+    fault: Spoiling
 
 
 @final
@@ -184,7 +187,7 @@ def _describe(step: Step) -> str:
         case Start():
             return f"{where}starts"
         case Spoil(_, _, fault):
-            return f"{where}disk: {type(fault).__name__}"
+            return f"{where}disk or software: {type(fault).__name__}"
         case Ask():
             return f"{where}its signer is asked again"
 

@@ -9,6 +9,7 @@ from consensus.messages import (
     Blocks,
     BodyReply,
     Commit,
+    GetBlocks,
     HeadReply,
     Message,
     NewView,
@@ -40,6 +41,7 @@ class Watch:
         self._is_correct = instance.is_correct
         self._is_held = instance.is_correct or instance.is_forgetful
         """Whether it must at least know what it may have forgotten."""
+        self._software, self._blocks = instance.software, instance.disk.blocks
         self._sent: set[bytes] = set()
         """Signatures that have left: each is checked once."""
         self._serving = Serving()
@@ -79,8 +81,11 @@ class Watch:
         if isinstance(message, PrePrepare | Prepare | Commit | ViewChange | NewView):
             if message.sender == self._seat.index and message.signature not in self._sent:
                 self._sent.add(message.signature)
+                self._software.require(message.slot.height, f"sends a {type(message).__name__}")
                 self._cluster.checkers.on_signed(message)
                 Durability.on_send(message.sender, message, records)
+        elif isinstance(message, GetBlocks):
+            self._software.require(message.from_height, "fetches it")
         elif key is not None and isinstance(message, HeadReply | BodyReply | Blocks):
             self._serving.on_reply(self._index, key, message, local_ms)
 
@@ -90,6 +95,7 @@ class Watch:
         if self._is_held and me is not None:
             own = [message for record in records for message in own_messages(record, me)]
             if own:
+                self._software.require(len(self._blocks) + 1, "signs in view of it")
                 self.waking.on_signed(own, self._index)
 
     def on_complaint(self, effect: Suspect | Evidence | Halt, epoch: int) -> None:

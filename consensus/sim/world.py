@@ -26,6 +26,8 @@ from consensus.sim.faults import (
     Partition,
     Pause,
     Question,
+    Renewal,
+    Spoiling,
 )
 from consensus.sim.memory import require_bounded
 from consensus.sim.network import PERFECT, Network
@@ -106,7 +108,6 @@ class World:
         self._queue: list[tuple[int, int, int, int, object, object]] = []
         self._wake: list[int | None] = [None] * len(members)
         self._paused_until = [0] * len(members)
-        self._censors: list[Censor] = []
         self._wanted = {nonce for _, nonce in self.plan.submissions}
         self._is_watched = False
         self._is_done = False
@@ -165,24 +166,14 @@ class World:
             targets = [j for j in targets if self._instances[j].member in links]
         name = fingerprint(message)
         arrivals = self._network.arrivals
-        if self._censors:
-            targets = self._spare(source, type(message).__name__, targets)
+        if self._network.censors:
+            targets = self._network.spare(source, type(message).__name__, targets)
         for target in targets:
             for at in arrivals(self._now, source, target):
                 self._order += 1
                 heappush(self._queue, (at, self._order, _DELIVER, target, (sender, message), name))
         if source in self._seconds:
             self.fired["liar" if source in self.plan.liars else "twins"] += 1
-
-    def _spare(self, source: int, kind: str, targets: list[int]) -> list[int]:
-        """The targets that censors let such a message reach."""
-        for censor in self._censors:
-            if kind in censor.kinds and (source in censor.muted or not censor.muted):
-                reached = [target for target in targets if target in censor.spared]
-                name = "selective_loss" if censor.muted else "censorship"
-                self.fired[name] += len(targets) - len(reached)
-                targets = reached
-        return targets
 
     def request(self, instance: int, answer: Event) -> None:
         self._push(self._now + self._random.randint(0, COMPUTE_MS_MAX), _ANSWER, instance, answer)
@@ -267,7 +258,7 @@ class World:
         elif kind == _START:
             self._start(at, i)
         elif kind == _SPOIL:
-            assert isinstance(a, LogLoss | LogDamage | DiskFull | DiskFreed)
+            assert isinstance(a, Spoiling)
             self._spoil(at, i, a)
         else:
             self._fault(a, starts=kind == _FAULT)
@@ -312,7 +303,7 @@ class World:
         if is_down:
             self._notice_links(i)
 
-    def _spoil(self, at: int, i: int, fault: LogLoss | LogDamage | DiskFull | DiskFreed) -> None:
+    def _spoil(self, at: int, i: int, fault: Spoiling) -> None:
         self.trace.add(f"{at} {i} spoil {fault}")
         if self.trace.is_kept:
             self.trace.steps.append(Spoil(at, i, fault))
@@ -344,10 +335,10 @@ class World:
                     for i in range(len(self._instances)):
                         self._notice_links(i)
             case Censor(end_ms=end_ms) if starts:
-                self._censors.append(fault)
+                self._network.censors.append(fault)
                 self._push(end_ms, _MEND, 0, fault)
             case Censor():
-                self._censors.remove(fault)
+                self._network.censors.remove(fault)
             case Clog(source=source, target=target, end_ms=end_ms):
                 self._network.clog(source, target, end_ms)
             case _:
@@ -369,7 +360,8 @@ class World:
                 self._push(self._now, _SPOIL, i, fault)
                 self._push(end_ms, _SPOIL, i, DiskFreed(instance=i))
                 self._push(end_ms, _START, i)
-            case LogLoss(instance=i, end_ms=end_ms) | LogDamage(instance=i, end_ms=end_ms):
+            case LogLoss() | LogDamage() | Renewal():
+                i, end_ms = fault.instance, fault.end_ms
                 self._crash(Crash(start_ms=self._now, end_ms=end_ms, instance=i))
                 self._push(self._now, _SPOIL, i, fault)
             case _:
@@ -386,7 +378,6 @@ class World:
         self._queue = [entry for entry in self._queue if entry[2] not in faults]
         self._queue.sort()
         self._network.heal()
-        self._censors.clear()
         self._network.set_quality(PERFECT)
         self._is_watched = True
         self._paused_until = [0] * len(self._instances)
@@ -394,6 +385,9 @@ class World:
         down = self._core.may_stay_down()
         for i in down:
             self._stop(self._now, i, Crash(start_ms=0, end_ms=0, instance=i))
+        for i in self._core.must_renew():
+            self._stop(self._now, i, Crash(start_ms=0, end_ms=0, instance=i))
+            self._spoil(self._now, i, Renewal(start_ms=0, end_ms=0, instance=i))
         for i in range(len(self._instances)):
             if i not in down:
                 self._start(self._now, i)
