@@ -171,6 +171,10 @@ class Community:
         assert keys is not None, "a quorum has validated every block that is applied"
         return following(self.membership, height, keys)
 
+    def is_open(self, number: int, height: int) -> bool:
+        """Whether a block at `height` may still carry the change: that block may end it."""
+        return number in self.open and self.open[number] + OPEN_SPAN > height
+
     def keys_after(self, number: int) -> tuple[bytes, ...] | None:
         """Return the set that an open change makes of the present one, if it can be applied."""
         if number not in self.open:
@@ -188,7 +192,7 @@ class Community:
     def is_valid(self, activation: Activation, height: int) -> bool:
         """Whether a block at `height` may carry this."""
         keys = self.keys_after(activation.change)
-        if keys is None or activation.change not in self.open:
+        if keys is None or not self.is_open(activation.change, height):
             return False
         signers = [ready.key for ready in activation.readies]
         newcomer = self.newcomer(activation.change)

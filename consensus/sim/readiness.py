@@ -118,7 +118,7 @@ class Readiness:
         """Return what the block above `height` could carry, for the oldest change."""
         for number in sorted(community.open):
             keys = community.keys_after(number)
-            if keys is None:
+            if keys is None or not community.is_open(number, height + 1):
                 continue
             numbers = [community.charter.number(key) for key in keys]
             held = (self._counting(number, key, community, height) for key in numbers)

@@ -22,7 +22,8 @@ def add_upgrade(rng: random.Random, plan: FaultPlan) -> FaultPlan:
     count = rng.randint(1, few if rng.randrange(4) else len(able))
     old = tuple(sorted(rng.sample(able, count)))
     renewals = tuple(_renewal(rng, plan, i) for i in old if rng.randrange(3))
-    first_height = plan.prefix + rng.randint(1, BLOCKS_MAX)
+    # Whoever has not seen a block yet could not show later that it never voted (rule 25).
+    first_height = max(2, plan.prefix + rng.randint(1, BLOCKS_MAX))
     return replace(
         plan,
         upgrade=Upgrade(first_height=first_height, old=old),

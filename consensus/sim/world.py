@@ -7,6 +7,7 @@ stay dead or Byzantine; all that clients handed in must commit soon, and then qu
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import final
 
@@ -110,6 +111,7 @@ class World:
         self._paused_until = [0] * len(members)
         self._wanted = {nonce for _, nonce in self.plan.submissions}
         self._is_watched = False
+        self._told: set[int] = set()  # Reached by clients since they started, after healing.
         self._is_done = False
         self.messages = 0
 
@@ -271,6 +273,7 @@ class World:
         self._instances[i].answer(answer, at)
         if self._is_watched and not self._is_done:
             self._core.follow()
+            self._tell(self._core.told())
             core = self._core.instances
             self._is_done = bool(core) and all(self._wanted <= each.app.executed for each in core)
 
@@ -301,6 +304,7 @@ class World:
             self.trace.steps.append(Start(at, i))
         self._instances[i].start(at)
         if is_down:
+            self._told.discard(i)  # What it was told before is forgotten.
             self._notice_links(i)
 
     def _spoil(self, at: int, i: int, fault: Spoiling) -> None:
@@ -396,10 +400,15 @@ class World:
             self._question(i)
         self._part_twins()
         self._submit_more()
-        for nonce in sorted(self._wanted):
-            for i in self._core.told():
-                if nonce not in self._instances[i].app.executed:
-                    self._push(self._now + self._random.randint(0, 50), _SUBMIT, i, nonce)
+        self._tell(self._core.told())
+
+    def _tell(self, targets: Iterable[int]) -> None:
+        """Have clients hand in what is wanted, once to each of these instances and life of it."""
+        up = (i for i in targets if i not in self._told and self._instances[i].replica is not None)
+        for i in up:
+            self._told.add(i)
+            for nonce in sorted(self._wanted - self._instances[i].app.executed):
+                self._push(self._now + self._random.randint(0, 50), _SUBMIT, i, nonce)
 
     def _end_of_safety(self) -> None:
         for instance in self._instances:

@@ -114,6 +114,18 @@ def test_a_ready_is_void_once_another_set_has_begun():
     assert not state.is_valid(late, HEIGHT + 1)
 
 
+def test_what_ends_a_change_cannot_carry_it():
+    """Seeds 3753, 3925 and 4045 of 20,000: it was validated, and had ended when it was applied."""
+    last = HEIGHT - 1 + OPEN_SPAN
+    for height, is_valid in ((last - 1, True), (last, False)):
+        state = community(ADMIT)
+        readies = (ready(state, ADMIT, key, height - 1) for key in (0, 1, 2, 4))
+        carried = Activation(ADMIT, tuple(readies))
+        assert state.is_valid(carried, height) is is_valid
+        state.take(height, (), carried if is_valid else None)
+        assert state.open == {}
+
+
 def test_changes_that_do_not_apply_and_those_that_wait_too_long_are_void():
     state = community(EVICT)
     assert state.keys_after(EVICT) is None  # Four members are the least.
