@@ -194,11 +194,11 @@ def test_a_seed_gives_the_same_run_under_any_hash_seed():
     assert found == {f"{here}\n"}
 
 
-@pytest.mark.parametrize("seed", [275, 728, 1930, 3753, 3925, 4045])
+@pytest.mark.parametrize("seed", [275, 1930, 3925, 4045])
 def test_seeds_that_failed_once(seed):
-    """Of the first 4,300 with upgrades, all of them the simulator's own faults.
+    """Of the first 4,300 with upgrades, by faults of the simulator's own.
 
-    Clients forgot who came into the core after healing; a founder rested before its first block,
-    and could not show that it had never voted; a block carried a change that ended with it.
+    275, 1930: clients had told only who was of the core at healing. 3925, 4045: a block carried a
+    change that ended with it; so did one of 3753, which draws other plans by now.
     """
     assert run_seed(seed, NS).violation is None
