@@ -17,6 +17,8 @@ from cli.target import ENV_HOME, find_target, readable_errors
 from crypto.keyfile import Cost
 from crypto.keys import NodeKey, checksum_address
 from crypto.keystore import HouseholdKeys, MeterKeys
+from node.home import Home
+from node.storage.vote_log import begin_log, distrust_log
 from testnet.genesis import make_member, wallet_address
 from testnet.layout import HouseholdLayout, MeterLayout
 from testnet.strict_json import write_file
@@ -108,6 +110,7 @@ def new(home: HouseholdLayout, *, only: str | None) -> None:
     if "household" in wanted:
         household = HouseholdKeys.generate()
         save_household(home, household, passwords["household"])
+        begin_log(Home(home.home).votes)
         print_fields(f"{home.keys} is written", dict(public_parts(household)))
         print_words(household)
     if "meter" in wanted:
@@ -214,6 +217,7 @@ def restore(home: HouseholdLayout) -> None:
             f"{home.keys} exists; a key file is never overwritten", "choose another home"
         )
     keys = HouseholdKeys.from_words(click.prompt("The 24 words", hide_input=True, err=True))
+    distrust_log(Home(home.home).votes)
     save_household(home, keys, new_password("the household's keys"))
     print_fields(f"{home.keys} is written", dict(public_parts(keys)))
 

@@ -145,6 +145,7 @@ def _candidate(
     from cli.members import make_candidate
     from crypto.keystore import HouseholdKeys, MeterKeys
     from node.home import Home, read_password
+    from node.storage.vote_log import begin_log
 
     paths, meter_path = Home(home), home / "meter.keys"
     is_new = not paths.keys.exists()
@@ -156,6 +157,7 @@ def _candidate(
         )
     if is_new:
         HouseholdKeys.generate().save(paths.keys, password)
+        begin_log(paths.votes)
     if not meter_path.exists():
         MeterKeys.generate().save(meter_path, password)
     return make_candidate(

@@ -37,7 +37,7 @@ from node.snapshot_wire import (
 )
 from node.storage.block_write import BlockWrite
 from node.storage.store_import import StoreImport, swap
-from node.storage.vote_log import VoteLogFile
+from node.storage.vote_log import distrust_log
 from vm.block import Block, encode_block
 from vm.errors import GenesisError, InvalidBlock
 from vm.first_block import founders
@@ -203,8 +203,7 @@ def _restore(
         if state is not None:
             state.close()
     swap(home.chain.with_name("chain.join"), home.chain)
-    # A new log, which says of itself that this key may have promised more than is in it.
-    VoteLogFile(home.votes).close()
+    distrust_log(home.votes)
     return Restored(offer.header.number, household, tuple(files))
 
 

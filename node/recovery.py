@@ -35,7 +35,7 @@ from node.snapshot_server import SnapshotServer
 from node.snapshot_wire import GetPart, Offer, Part
 from node.storage.block_store import ChainStore
 from node.storage.store_import import StoreImport, swap
-from node.storage.vote_log import VoteLogFile
+from node.storage.vote_log import VoteLogFile, distrust_log
 from vm.errors import GenesisError, Revert
 from vm.first_block import CarriedOver, carry_over
 from vm.genesis import Genesis, GenesisMember
@@ -388,8 +388,7 @@ def seed(home: Home, backup: Path, natives: Sequence[NativeContract]) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     offer = import_state(backup, folder, machine)
     swap(folder, home.chain)
-    # A new log, which says of itself that this key may have promised more than is in it.
-    VoteLogFile(home.votes).close()
+    distrust_log(home.votes)
     return offer.header.number
 
 

@@ -7,6 +7,8 @@ from typing import final
 
 from crypto.keystore import HouseholdKeys, MeterKeys
 from node.config import Address, NodeConfig, render
+from node.home import Home
+from node.storage.vote_log import begin_log
 from testnet.bank import opening_deposits
 from testnet.errors import AlreadyExists
 from testnet.genesis import (
@@ -142,6 +144,7 @@ def _write_household(
     write_file(home.node_toml, render(config).encode())
     write_file(home.genesis, genesis.to_json())
     keys.save(home.keys, _write_password(home), cost="min")
+    begin_log(Home(home.home).votes)
     write_file(home.token, f"{secrets.token_hex(32)}\n".encode(), mode=SECRET_MODE)
 
 

@@ -103,7 +103,8 @@ class Instance:
         is_newcomer = index >= len(plan.identities) - plan.newcomers
         if not is_newcomer:
             self.disk.blocks += cluster.prefix
-        self.disk.is_unproven = is_newcomer or not plan.prefix
+        # A founder's log was begun with its key, a newcomer's may have been lost before it joined.
+        self.disk.is_unproven = is_newcomer
         self.app = App((), cluster.charter)
         self.replica: Replica | Liar | None = None
         self.outstanding: list[tuple[Event, SealedBlock | None]] = []

@@ -22,9 +22,7 @@ def add_upgrade(rng: random.Random, plan: FaultPlan) -> FaultPlan:
     count = rng.randint(1, few if rng.randrange(4) else len(able))
     old = tuple(sorted(rng.sample(able, count)))
     renewals = tuple(_renewal(rng, plan, i) for i in old if rng.randrange(3))
-    # Not block 1: a founder that rests there has a log as new as one that was lost, and needs q
-    # others to come back (rule 25), more than there may be. An open limit, and not drawn.
-    first_height = max(2, plan.prefix + rng.randint(1, BLOCKS_MAX))
+    first_height = plan.prefix + rng.randint(1, BLOCKS_MAX)
     return replace(
         plan,
         upgrade=Upgrade(first_height=first_height, old=old),

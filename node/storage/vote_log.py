@@ -29,6 +29,38 @@ _MARGIN_BYTES = 4096
 """Zeros kept behind the last other byte when the file is read: no record ends in so many."""
 
 
+def begin_log(path: Path) -> None:
+    """Make the log of a key that was made just now, and so has promised nothing to anybody.
+
+    Such a log is whole from its first day, where one that appears later may replace one that
+    was lost. Call it after the key is written: if the power fails between, the log is unproven.
+    A log that is there already stays what it is.
+
+    Raises:
+        StorageError: the disk fails.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _sync_folder(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be made: {error}") from error
+
+
+def distrust_log(path: Path) -> None:
+    """Note that a key has come here which may have promised more than the log says, or will say.
+
+    Raises:
+        StorageError: the disk fails.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _mark_of(path).touch()
+        _sync_folder(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be made: {error}") from error
+
+
 @final
 class VoteLogFile:
     """The log of one node; `records` are those that still bind it."""
@@ -41,7 +73,7 @@ class VoteLogFile:
             StorageError: the disk fails.
         """
         self._path = path
-        self._mark = path.with_name(path.name + ".unproven")
+        self._mark = _mark_of(path)
         self._pending: list[tuple[Record, ...]] = []
         self._compact: Callable[[Iterable[Record]], tuple[Record, ...]] | None = None
         """Set by `advance`: without the head nobody can say which records are void."""
@@ -181,6 +213,10 @@ class VoteLogFile:
 
     def _failure(self, error: OSError) -> StorageError:
         return StorageError(f"{self._path} cannot be written: {error}; the node must stop")
+
+
+def _mark_of(path: Path) -> Path:
+    return path.with_name(path.name + ".unproven")
 
 
 def _write_all(file: int, data: bytes, offset: int) -> None:

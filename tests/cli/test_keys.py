@@ -5,6 +5,8 @@ import json
 import pytest
 
 from crypto.keystore import HouseholdKeys, MeterKeys
+from node.home import Home
+from node.storage.vote_log import VoteLogFile
 from tests.cli.street import run, run_json
 
 PASSWORDS = "correct horse\ncorrect horse\nbattery staple\nbattery staple\n"
@@ -96,6 +98,22 @@ def test_words_bring_the_keys_back(home, tmp_path):
     run("keys", "restore", "--home", other, input=f"{words}\nnew password\nnew password\n")
     again = HouseholdKeys.load(other / "household.keys", "new password")
     assert again.node.public == keys.node.public
+
+
+def test_only_a_key_that_is_new_begins_its_log(home, tmp_path):
+    """Rule 25: the log of a key that comes back from words may lack what the key has signed."""
+
+    def is_unproven(folder):
+        log = VoteLogFile(Home(folder).votes)
+        log.close()
+        return log.is_unproven
+
+    assert not is_unproven(home)
+    words = HouseholdKeys.load(home / "household.keys", "correct horse").words()
+    (home / "household.keys").unlink()
+    for folder in (home, tmp_path / "other"):
+        run("keys", "restore", "--home", folder, input=f"{words}\nnew password\nnew password\n")
+        assert is_unproven(folder)
 
 
 def test_a_wrong_word_is_named(tmp_path):

@@ -11,7 +11,7 @@ from consensus.vote_log import ProposalRecord
 from crypto.hashing import tagged_hash
 from node.errors import CorruptStore, StorageError
 from node.storage import vote_log
-from node.storage.vote_log import VoteLogFile
+from node.storage.vote_log import VoteLogFile, begin_log, distrust_log
 
 
 def record(height: int, body: bytes = b"body", *, view: int = 0) -> ProposalRecord:
@@ -187,6 +187,45 @@ def test_what_binds_is_not_rewritten_for_each_record(tmp_path, monkeypatch):
     assert len(log.records) == 199
     assert len(rewrites) < 12
     log.close()
+
+
+def test_a_log_that_begins_with_its_key_is_whole(tmp_path):
+    path = tmp_path / "data" / "votes.log"
+    begin_log(path)
+    log = VoteLogFile(path)
+    assert not log.is_unproven
+    write(log, (record(1),))
+    log.close()
+    begin_log(path)
+    assert read(path) == (record(1),), "a log that is there stays what it is"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.unlink()
+    log = VoteLogFile(path)
+    assert log.is_unproven, "it was lost, and this is another one"
+    log.close()
+    path.unlink()
+    begin_log(path)
+    log = VoteLogFile(path)
+    assert log.is_unproven, "a mark outlives the log"
+    log.close()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_key_that_comes_from_elsewhere_makes_a_log_unproven(tmp_path, is_there):
+    path = tmp_path / "data" / "votes.log"
+    if is_there:
+        begin_log(path)
+    distrust_log(path)
+    log = VoteLogFile(path)
+    assert log.is_unproven
+    log.close()
+
+
+def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path):
+    (tmp_path / "data").touch()
+    for call in (begin_log, distrust_log):
+        with pytest.raises(StorageError, match=r"votes\.log cannot be made"):
+            call(tmp_path / "data" / "votes.log")
 
 
 def test_a_new_log_is_unproven_until_it_is_proven_and_across_restarts(tmp_path):

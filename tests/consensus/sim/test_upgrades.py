@@ -11,9 +11,9 @@ import pytest
 
 from consensus.events import Rest
 from consensus.replica import Replica
-from consensus.sim.faults import Blackout, Crash, FaultPlan, Renewal, Upgrade
+from consensus.sim.faults import Blackout, Crash, FaultPlan, LinkQuality, Renewal, Upgrade
 from consensus.sim.fuzz import NS, make_world, run_seed, run_seeds
-from consensus.sim.profiles import GENTLE, UPGRADES
+from consensus.sim.profiles import GENTLE, LIARS, UPGRADES
 from consensus.sim.replay import Replay
 from consensus.sim.software import Software
 from consensus.sim.stage import calm_plan
@@ -152,6 +152,39 @@ def test_an_upgrade_is_drawn_for_instances_that_run_our_code(seed):
         for out in plan.faults:
             if isinstance(out, Blackout):
                 assert renewal.end_ms < out.start_ms or out.end_ms <= renewal.start_ms
+
+
+def test_a_founder_too_old_for_block_1_comes_back_without_q_others():
+    """Found by seed 728: a liar helps to decide block 2, and is silent from then on.
+
+    The founder that rested at block 0 has a log as young as one that was lost. It was begun with
+    its key, so it is whole, and two others are enough to see that nothing was forgotten.
+    """
+    submissions = (852, 902, 952, 977, 982, 987, 992, 1002, 1034, 1039, 1044, 1049, 1052)
+    plan = FaultPlan(
+        n=4,
+        identities=(0, 1, 2, 3, 0),
+        liars=(4,),
+        flooders=(4,),
+        disrupters=(4,),
+        unsound=(),
+        dice=3476558315,
+        links=LinkQuality(duplication_permille=316, delay_min_ms=6, delay_mean_ms=5, is_fifo=False),
+        skew_ms=(0,) * 5,
+        drift_permille=(0,) * 5,
+        faults=(),
+        safety_ms=23_388,
+        prefix=0,
+        submissions=tuple((at, nonce) for nonce, at in enumerate(submissions, 1)),
+        down_in_liveness=(0, 4),
+        core=(1, 2, 3),
+        told=(1, 2, 3),
+        upgrade=Upgrade(first_height=1, old=(2,)),
+    )
+    world = World(random.Random(728), 4, LIARS, plan=plan)
+    world.run()
+    assert world.fired["rested"]
+    assert run_seed(728).violation is None
 
 
 def test_upgrades_among_all_other_faults():
