@@ -177,10 +177,16 @@ def _run_stepped(frame: Frame, tracer: Tracer) -> None:
 
 
 def _step(frame: Frame, block: Block, tracer: Tracer | None) -> None:
-    """Execute a block with a check for each instruction: shows it, or finds which one fails."""
+    """Execute a block with a check for each instruction: shows it, or finds which one fails.
+
+    A block that can be paid for has paid for all of its instructions before the first one's dynamic
+    price is taken, here as well: where that is too much, nothing of it is computed.
+    """
     program, stack = frame.program, frame.stack
     code = program.code
     pc = block.start
+    is_paid = frame.gas >= block.gas and block.need <= len(stack) <= block.room
+    aside = block.gas if is_paid else 0
     while pc < block.end:
         byte = code[pc] if pc < len(code) else 0
         opcode = OPCODES[byte]
@@ -203,8 +209,10 @@ def _step(frame: Frame, block: Block, tracer: Tracer | None) -> None:
             raise halts.stack_overflow(height, STACK_MAX + opcode.pops - opcode.pushes)
         if frame.gas < opcode.gas:
             raise Halt(halts.OUT_OF_GAS)
-        frame.gas -= opcode.gas
+        aside = max(0, aside - opcode.gas)
+        frame.gas -= opcode.gas + aside
         opcode.handler(frame, stack, program.argument(pc))
+        frame.gas += aside
         pc += 1 + IMMEDIATE_BYTES[byte]
 
 

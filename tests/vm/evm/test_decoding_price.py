@@ -1,7 +1,7 @@
 """What a code's decoding costs: a share of what runs, up to the whole of it, and nothing twice."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crypto.hashing import keccak256
@@ -77,6 +77,11 @@ def test_exactly_what_is_computed_is_enough(code, callee):
 
 
 @given(statements, callees, st.integers(0, 20_000))
+@example(
+    asm("PUSH0 POP PUSH0 POP", 200, "MLOAD POP") + calling(CONTRACT, gas=3_000) + asm("POP"),
+    b"",
+    4_341,
+)  # The innermost call can pay for its block, and not for the memory that it reads in it.
 def test_a_traced_transaction_pays_the_same(code, callee, limit):
     """Else `debug_traceTransaction` would show another end than the block's."""
     block, traced = Codes(), Codes()
